@@ -1,0 +1,1 @@
+//! The graph and loops levels of tinyc: data, text form, verifier, reference evaluation.

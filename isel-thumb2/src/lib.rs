@@ -1,0 +1,1 @@
+//! From loop nests to a Thumb-2 object file.

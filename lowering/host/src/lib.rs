@@ -1,0 +1,1 @@
+//! Runs loop nests on the host through Cranelift.

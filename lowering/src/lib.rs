@@ -1,0 +1,1 @@
+//! From the graph level to loop nests and placed buffers.

@@ -1,0 +1,1 @@
+//! Passes that keep the level: graph to graph, loops to loops.

@@ -1,0 +1,1 @@
+//! What is linked with generated code: startup, linker scripts, console.
