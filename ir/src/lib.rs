@@ -1,1 +1,10 @@
-//! The graph and loops levels of tinyc: data, text form, verifier, reference evaluation.
+//! The levels of tinyc as data: graph and loops, each with a text form, a verifier and a reference evaluation.
+//!
+//! This crate knows no other: no files, no target, no pass. What a pass may ask of a core stands in [`target`].
+
+pub mod diag;
+pub mod entity;
+pub mod fixed;
+pub mod graph;
+pub mod loops;
+pub mod ty;

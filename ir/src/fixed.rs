@@ -1,0 +1,1 @@
+//! Fixed-point arithmetic of the reference kernels, exact to the last bit.
