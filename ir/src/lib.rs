@@ -7,4 +7,5 @@ pub mod entity;
 pub mod fixed;
 pub mod graph;
 pub mod loops;
+pub mod text;
 pub mod ty;
