@@ -280,7 +280,10 @@ impl Nest {
     }
 
     /// The buffers that `keep` accepts, in order.
-    pub fn buffers_where(&self, keep: impl Fn(&Buffer) -> bool) -> impl Iterator<Item = BufferId> + '_ {
+    pub fn buffers_where<'a>(
+        &'a self,
+        keep: impl Fn(&Buffer) -> bool + 'a,
+    ) -> impl Iterator<Item = BufferId> + 'a {
         self.buffers.iter().enumerate().filter(move |(_, b)| keep(b)).map(|(idx, _)| BufferId::new(idx))
     }
 
