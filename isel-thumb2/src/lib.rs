@@ -1,1 +1,3 @@
 //! From loop nests to a Thumb-2 object file.
+
+pub mod object;
