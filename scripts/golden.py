@@ -76,11 +76,14 @@ def fill(kind, name, index, tensor, span):
     is_float = dtype == np.float32
     low, high = span if is_float else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     zero = 0 if is_float or tensor.quantization is None else int(tensor.quantization.zeroPoint[0])
-    if kind.startswith("uniform"):
+    if kind == "uniform":
         rng = np.random.Generator(np.random.PCG64(zlib.crc32(f"{name}/{kind}/{index}".encode())))
         if is_float:
             return rng.uniform(low, high, shape).astype(dtype)
         return rng.integers(low, high, shape, dtype=dtype, endpoint=True)
+    if kind == "every_value":  # In a scattered order; floats in steps of 3/128, exact in binary.
+        flat = (np.arange(np.prod(shape)) * 163 + 61 * index) % 256
+        return (flat * 0.0234375 - 3 if is_float else flat - 128).astype(dtype).reshape(shape)
     if kind == "extremes":  # Both ends in an irregular pattern, the worst for accumulators.
         flat = (np.arange(np.prod(shape)) * 7 + index) // 3 % 2
         return np.where(flat == 0, low, high).astype(dtype).reshape(shape)
@@ -88,10 +91,10 @@ def fill(kind, name, index, tensor, span):
     return np.full(shape, value, dtype)
 
 
-KINDS = ["uniform_0", "uniform_1", "extremes", "lowest", "highest", "zero_point"]
+KINDS = ["uniform", "every_value", "extremes", "lowest", "highest", "zero_point"]
 
 
-def write(folder, file_name, model, oracle="tflm", note=None, span=(-1.0, 1.0), cases=None):
+def write(folder, file_name, model, oracle="tflm", note=None, span=(-3.0, 3.0), cases=None):
     """Writes the golden folder of one model and returns the outputs of each case.
 
     `cases` are pairs of a kind and a list of inputs; by default, one for each of `KINDS`.
@@ -125,6 +128,19 @@ def write(folder, file_name, model, oracle="tflm", note=None, span=(-1.0, 1.0), 
         },
     )
     return results
+
+
+def run_again(folder, model, oracle):
+    """The outputs of another oracle for the inputs in a golden folder."""
+    with open(os.path.join(folder, "golden.json"), encoding="utf-8") as file:
+        cases = json.load(file)["cases"]
+    inputs, _ = boundary(model)
+    answers = []
+    for case in cases:
+        arrays = [np.fromfile(os.path.join(folder, f), DTYPES[t.type]) for f, t in zip(case["inputs"], inputs)]
+        shaped = [a.reshape([int(n) for n in t.shape]) for a, t in zip(arrays, inputs)]
+        answers.append(ORACLES[oracle](model, shaped))
+    return answers
 
 
 def write_json(path, document):
