@@ -117,7 +117,7 @@ static void fill(uint8_t *at, uint32_t bytes, uint8_t value)
 {
     while (bytes--) {
         *at++ = value;
-        __asm__ volatile("" ::: "memory"); /* no memset: there is no library */
+        __asm__ volatile("" ::: "memory"); /* keeps this a loop, for there is no memset */
     }
 }
 

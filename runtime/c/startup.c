@@ -5,6 +5,9 @@
 #define CFSR (*(volatile uint32_t *)0xE000ED28)  /* Configurable Fault Status Register */
 #define FAULT_EXIT_CODE 99
 
+/* In a loop: keeps the compiler from turning it into a call of memcpy, memset or strlen, for there is no library. */
+#define KEEP_LOOP() __asm__ volatile("" ::: "memory")
+
 /* Of the linker script. */
 extern uint32_t __stack_top[];
 extern uint32_t __data_start[], __data_end[], __data_load[];
@@ -27,10 +30,14 @@ void reset(void)
 
     CPACR |= 0xFu << 20; /* FPU on; a core without one ignores it */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
-    while (to < __data_end)
+    while (to < __data_end) {
         *to++ = *from++;
-    for (to = __bss_start; to < __bss_end; to++)
+        KEEP_LOOP();
+    }
+    for (to = __bss_start; to < __bss_end; to++) {
         *to = 0;
+        KEEP_LOOP();
+    }
     semihosting_exit(main());
 }
 
@@ -85,8 +92,10 @@ int semihosting_open(const char *path, int mode)
 {
     uint32_t block[3] = {(uint32_t)path, (uint32_t)mode, 0};
 
-    while (path[block[2]])
+    while (path[block[2]]) {
         block[2]++;
+        KEEP_LOOP();
+    }
     return semihosting(0x01, block); /* SYS_OPEN */
 }
 

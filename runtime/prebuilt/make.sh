@@ -6,5 +6,5 @@ out=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")/../c"
 for name in startup driver; do
     arm-none-eabi-gcc -c -mcpu=cortex-m4 -mthumb -mfloat-abi=soft -std=gnu11 -Os -g0 -Wall -Wextra -Werror \
-        -ffreestanding -fno-ident -fno-tree-loop-distribute-patterns -ffunction-sections "$name.c" -o "$out/$name.o"
+        -ffreestanding -fno-ident -ffunction-sections "$name.c" -o "$out/$name.o"
 done

@@ -1,0 +1,5 @@
+//! tinyc as a library: the compiler as calls, what it writes beside the object file, and an emulated device.
+
+pub mod emulate;
+pub mod header;
+pub mod link;
