@@ -174,3 +174,82 @@ impl TensorType {
         }
     }
 }
+
+/// Why operands do not suit an operator: a sentence without the operator's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeError(pub String);
+
+impl TypeError {
+    /// The error with this message: lower case, no full stop, found and wanted both stated.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// What operators ask of the types of their operands; `what` names the operand in the message.
+impl TensorType {
+    /// Refuses another element type.
+    pub fn expect_elem(&self, elem: Ty, what: &str) -> Result<(), TypeError> {
+        if self.elem == elem {
+            return Ok(());
+        }
+        Err(TypeError::new(format!("{what} is {}, only {elem} is supported", self.elem)))
+    }
+
+    /// Refuses another number of dimensions.
+    pub fn expect_rank(&self, rank: usize, what: &str) -> Result<(), TypeError> {
+        if self.shape.len() == rank {
+            return Ok(());
+        }
+        Err(TypeError::new(format!("{what} has {} dimensions, expected {rank}", self.shape.len())))
+    }
+
+    /// Refuses another shape.
+    pub fn expect_shape(&self, shape: &[usize], what: &str) -> Result<(), TypeError> {
+        if self.shape == shape {
+            return Ok(());
+        }
+        Err(TypeError::new(format!("{what} has shape {:?}, expected {shape:?}", self.shape)))
+    }
+
+    /// Scale and zero point, where there is one of each: the scale positive and finite, the zero point an element.
+    pub fn expect_per_tensor(&self, what: &str) -> Result<(f32, i32), TypeError> {
+        let Quant::PerTensor { scale, zero } = self.quant else {
+            return Err(TypeError::new(format!("{what} needs one scale and zero point")));
+        };
+        expect_scale(scale, what)?;
+        match self.elem.range() {
+            Some((min, max)) if (min..=max).contains(&zero.into()) => Ok((scale, zero)),
+            _ => Err(TypeError::new(format!("{what} has zero point {zero}, which is no {}", self.elem))),
+        }
+    }
+
+    /// The scales of weights with `n_channels` output channels along `axis`: one for all, or one each; the zero point is 0.
+    pub fn expect_weight_scales(&self, axis: usize, n_channels: usize) -> Result<Vec<f32>, TypeError> {
+        let scales = match &self.quant {
+            Quant::PerTensor { scale, zero: 0 } => vec![*scale],
+            Quant::PerTensor { zero, .. } => {
+                return Err(TypeError::new(format!("the weights have zero point {zero}, expected 0")));
+            }
+            Quant::PerChannel { axis: found, scales } if *found == axis && scales.len() == n_channels => {
+                scales.clone()
+            }
+            Quant::PerChannel { axis: found, scales } => {
+                return Err(TypeError::new(format!(
+                    "the weights have {} scales along axis {found}, expected {n_channels} along axis {axis}",
+                    scales.len()
+                )));
+            }
+            Quant::None => return Err(TypeError::new("the weights have no scale")),
+        };
+        scales.iter().try_for_each(|scale| expect_scale(*scale, "a scale of the weights"))?;
+        Ok(scales)
+    }
+}
+
+fn expect_scale(scale: f32, what: &str) -> Result<(), TypeError> {
+    if scale.is_finite() && scale > 0.0 {
+        return Ok(());
+    }
+    Err(TypeError::new(format!("{what} has scale {scale}, expected a positive number")))
+}

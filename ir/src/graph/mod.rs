@@ -1,13 +1,19 @@
 //! The graph level: one operator per TFLite operator after canonicalisation, static shapes, quantised types, constants.
 
+pub mod attr;
+pub mod edit;
+pub mod eval;
 pub mod ops;
+pub mod tensor;
 
 use std::sync::Arc;
 
 use crate::entity;
 use crate::ty::TensorType;
 
+pub use edit::{OpKey, OpOf};
 pub use ops::Op;
+pub use tensor::Tensor;
 
 entity! {
     /// A tensor value: a graph input, a constant or the result of one operator.
@@ -16,15 +22,6 @@ entity! {
 entity! {
     /// An operator; ids follow the order of execution until a pass compacts them.
     OpId, "op"
-}
-
-/// A dense tensor: little-endian elements in C order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// Type and shape.
-    pub ty: TensorType,
-    /// `ty.bytes()` bytes.
-    pub data: Arc<[u8]>,
 }
 
 /// Where a value comes from.
