@@ -1,0 +1,111 @@
+//! Native code in executable memory, and the one place that calls it.
+
+#![allow(unsafe_code)] // The call into JIT code is one of the three homes of `unsafe`.
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use ir::diag::Diagnostic;
+use ir::loops::Nest;
+
+use crate::emit;
+use crate::memory::Memory;
+
+/// The functions of some nests.
+pub struct Code {
+    /// `None` only while it is dropped.
+    module: Option<JITModule>,
+    functions: Vec<NestFunction>,
+}
+
+/// Takes the address of an array with the address of each buffer.
+struct NestFunction {
+    id: FuncId,
+    /// Bytes that each buffer must have.
+    buffers: Vec<usize>,
+}
+
+impl Code {
+    /// Compiles a function for each nest.
+    pub fn new<'a>(nests: impl IntoIterator<Item = &'a Nest>) -> Result<Self, Diagnostic> {
+        let mut module = JITModule::new(JITBuilder::with_isa(host_isa()?, default_libcall_names()));
+        let mut scratch = FunctionBuilderContext::new();
+        let mut functions = Vec::new();
+        for (idx, nest) in nests.into_iter().enumerate() {
+            let id = define(&mut module, &mut scratch, idx, nest)?;
+            let buffers = nest.buffers.iter().map(|buffer| buffer.bytes()).collect();
+            functions.push(NestFunction { id, buffers });
+        }
+        module.finalize_definitions().map_err(|error| refused("the program", &error.to_string()))?;
+        Ok(Self { module: Some(module), functions })
+    }
+
+    /// Runs a function on the given block for each buffer of its nest.
+    pub fn call(&self, function: usize, memory: &mut Memory, blocks: &[usize]) {
+        let NestFunction { id, buffers } = &self.functions[function];
+        assert_eq!(blocks.len(), buffers.len(), "a nest is called with a block for each buffer");
+        for (&block, &bytes) in blocks.iter().zip(buffers) {
+            memory.expect_at_least(block, bytes).expect("a block holds its buffer");
+        }
+        let addresses: Vec<*mut u8> = blocks.iter().map(|&block| memory.address(block)).collect();
+        let code = self.module.as_ref().expect("only `drop` takes it").get_finalized_function(*id);
+        // SAFETY: the code has this signature, and lives as long as the module. It reads and writes behind these
+        // addresses only: the verifier proved the indices, the assertions above the sizes.
+        unsafe {
+            let run = std::mem::transmute::<*const u8, extern "C" fn(*const *mut u8)>(code);
+            run(addresses.as_ptr());
+        }
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if let Some(module) = self.module.take() {
+            // SAFETY: the addresses of functions never leave `call`, and none is running.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+fn host_isa() -> Result<OwnedTargetIsa, Diagnostic> {
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", "speed"),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        ("enable_verifier", VERIFY),
+    ] {
+        flags.set(name, value).expect("these settings exist");
+    }
+    let isa = cranelift_native::builder().map_err(|error| refused("the host", error))?;
+    isa.finish(settings::Flags::new(flags)).map_err(|error| refused("the host", &error.to_string()))
+}
+
+/// Cranelift checks our code in debug builds.
+const VERIFY: &str = if cfg!(debug_assertions) { "true" } else { "false" };
+
+fn define(
+    module: &mut JITModule,
+    scratch: &mut FunctionBuilderContext,
+    idx: usize,
+    nest: &Nest,
+) -> Result<FuncId, Diagnostic> {
+    let refused = |error: ModuleError| refused(&format!("`{}`", nest.name), &error.to_string());
+    let pointer = module.target_config().pointer_type();
+    let mut signature = Signature::new(module.target_config().default_call_conv);
+    signature.params.push(AbiParam::new(pointer));
+    let id = module.declare_function(&format!("layer_{idx}"), Linkage::Local, &signature).map_err(refused)?;
+    let name = UserFuncName::user(0, id.as_u32());
+    let mut context = Context::for_function(Function::with_name_signature(name, signature));
+    emit::emit(nest, &mut context.func, scratch, module.target_config());
+    module.define_function(id, &mut context).map_err(refused)?;
+    Ok(id)
+}
+
+fn refused(what: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(format!("cannot compile {what} for the host: {why}"))
+}
