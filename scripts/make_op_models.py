@@ -137,6 +137,12 @@ two_inputs("add_saturates", (1, 4, 3, 2), (1, 4, 3, 2), scale=0.02, zero_point=-
 two_inputs("add_broadcast_channel", (1, 3, 4, 5), (1, 1, 1, 5))
 two_inputs("add_broadcast_map", (1, 1, 1, 1), (1, 3, 4, 2))
 
+@model
+def add_constant(net):
+    values = net.weights((1, 1, 4, 3), None)
+    net.output(net.add(net.input((1, 5, 4, 3)), net.constant("constant", values, 0.017, -60)))
+
+
 # Pools and MEAN.
 single("avgpool_2x2", (1, 4, 6, 3), "pool", "AVERAGE", 2)
 single("avgpool_3x3_s2_same", (1, 5, 6, 3), "pool", "AVERAGE", 3, 2, "SAME", act="RELU")
