@@ -1,3 +1,4 @@
 //! From loop nests to a Thumb-2 object file.
 
+pub mod isa;
 pub mod object;
