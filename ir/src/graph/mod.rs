@@ -5,6 +5,8 @@ pub mod edit;
 pub mod eval;
 pub mod ops;
 pub mod tensor;
+pub mod text;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::ty::TensorType;
 pub use edit::{OpKey, OpOf};
 pub use ops::Op;
 pub use tensor::Tensor;
+pub use verify::verify;
 
 entity! {
     /// A tensor value: a graph input, a constant or the result of one operator.
