@@ -1,1 +1,4 @@
-//! From the graph level to loop nests and placed buffers.
+//! From the graph level to loop nests, and from tensors to places in one arena.
+
+pub mod builder;
+pub mod memory;
