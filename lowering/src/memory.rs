@@ -334,17 +334,7 @@ mod tests {
     #[test]
     fn the_search_beats_the_greedy_orders() {
         // Found by trying random items: every greedy order needs more.
-        let rows = [
-            (4, 0, 0),
-            (3, 0, 2),
-            (1, 1, 3),
-            (4, 3, 4),
-            (2, 2, 3),
-            (3, 1, 1),
-            (5, 4, 5),
-            (2, 5, 5),
-            (2, 0, 1),
-        ];
+        let rows = [(2, 3, 5), (4, 1, 2), (4, 0, 0), (5, 2, 4), (1, 3, 5), (1, 1, 2), (2, 2, 3), (4, 4, 6)];
         let items: Vec<Item> = rows.iter().map(|&(bytes, from, to)| item(bytes, (from, to))).collect();
         let greedy = pack(&items, 0);
         let searched = pack(&items, MAX_STEPS);
