@@ -25,6 +25,8 @@
 
 pub mod index;
 pub mod prim;
+pub mod text;
+pub mod walk;
 
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use crate::ty::Ty;
 
 pub use index::{Atom, Index};
 pub use prim::Prim;
+pub use walk::StmtNo;
 
 entity! {
     /// A loop variable of a nest.
@@ -231,6 +234,12 @@ impl StorageMap {
         }
         position
     }
+
+    /// Position in memory, in elements, of one element.
+    pub fn position_of(&self, element: &[i64]) -> i64 {
+        let at = |dim: &Index| dim.eval(&|logical| element[logical.idx()]);
+        self.dims.iter().fold(0, |position, (dim, extent)| position * i64::from(*extent) + at(dim))
+    }
 }
 
 impl Buffer {
@@ -242,6 +251,24 @@ impl Buffer {
     /// Bytes in memory, slack included.
     pub fn bytes(&self) -> usize {
         self.map.len() * self.elem.bytes() + self.map.slack as usize
+    }
+
+    /// The position in memory, in elements, of each element in row-major order of the logical shape.
+    pub fn positions(&self) -> Vec<usize> {
+        let len = self.shape.iter().map(|extent| *extent as usize).product();
+        let mut element = vec![0; self.shape.len()];
+        let mut positions = Vec::with_capacity(len);
+        for _ in 0..len {
+            positions.push(self.map.position_of(&element) as usize);
+            for (at, extent) in element.iter_mut().zip(&self.shape).rev() {
+                *at += 1;
+                if *at < i64::from(*extent) {
+                    break;
+                }
+                *at = 0;
+            }
+        }
+        positions
     }
 
     /// Whether it is a constant.

@@ -1,0 +1,169 @@
+//! Reads and prints the outline of a program: its tensors, and its layers without their nests.
+
+use std::fmt::Write;
+
+use super::super::{Layer, Lifetime, Nest, Program, TensorSlot};
+use super::Places;
+use super::names::is_legal_name;
+use super::parse;
+use super::print::{extents, map_text};
+use crate::diag::{Diagnostic, Place};
+use crate::text::{Cursor, Tok};
+use crate::ty::{Quant, TensorType};
+
+/// Prints `program @name { … }`.
+pub(super) fn print(program: &Program) -> String {
+    let mut out = format!("program @{} {{\n", program.name);
+    for tensor in &program.tensors {
+        let shape: Vec<u32> = tensor.ty.shape.iter().map(|extent| *extent as u32).collect();
+        let name = tensor_name(&tensor.name);
+        let (elem, quant) = (tensor.ty.elem, quant_text(&tensor.ty.quant));
+        let map = map_text(elem, &shape, &tensor.map);
+        let lifetime = match tensor.lifetime {
+            Lifetime::Input(position) => format!("input {position}"),
+            Lifetime::Output(position) => format!("output {position}"),
+            Lifetime::Temporary => "temporary".into(),
+            Lifetime::Persistent => "persistent".into(),
+        };
+        let _ = writeln!(out, "  tensor {name}: {elem}[{}]{quant}{map} {lifetime}", extents(&shape));
+    }
+    for layer in &program.layers {
+        let args = layer.args.iter().map(|arg| tensor_name(&program.tensors[*arg].name));
+        let args = args.collect::<Vec<_>>().join(", ");
+        let Layer { nest, op, macs, sources, .. } = layer;
+        let sources = extents(sources);
+        let _ = writeln!(out, "  layer @{}({args}) op {op:?} macs {macs} sources [{sources}]", nest.name);
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// A program whose layers have no nests yet.
+pub(super) struct Outline {
+    program: Program,
+    /// Where the name of each layer stands.
+    layers: Vec<Place>,
+}
+
+/// Reads `program @name { … }`.
+pub(super) fn parse(cursor: &mut Cursor) -> Result<Outline, Diagnostic> {
+    cursor.expect_word("program")?;
+    let name = cursor.symbol()?.to_string();
+    let program = Program { name, tensors: Vec::new(), layers: Vec::new() };
+    let mut outline = Outline { program, layers: Vec::new() };
+    cursor.expect("{")?;
+    while cursor.eat_word("tensor") {
+        let place = cursor.place();
+        let tensor = tensor(cursor)?;
+        if outline.tensor(&tensor.name).is_some() {
+            return Err(Diagnostic::new(format!("there are two tensors `{}`", tensor.name)).at(place));
+        }
+        outline.program.tensors.push(tensor);
+    }
+    while cursor.eat_word("layer") {
+        outline.layers.push(cursor.place());
+        let layer = outline.layer(cursor)?;
+        outline.program.layers.push(layer);
+    }
+    if !cursor.eat("}") {
+        return Err(cursor.wanted("`tensor`, `layer` or `}`"));
+    }
+    Ok(outline)
+}
+
+impl Outline {
+    /// The program whose layers have the nests of their names.
+    pub fn with_nests(self, nests: &[(Nest, Places)]) -> Result<Program, Diagnostic> {
+        let Outline { mut program, layers } = self;
+        for (layer, place) in program.layers.iter_mut().zip(layers) {
+            let nest = nests.iter().find(|(nest, _)| nest.name == layer.nest.name);
+            let missing = || Diagnostic::new(format!("there is no nest `@{}`", layer.nest.name)).at(place);
+            layer.nest = nest.ok_or_else(missing)?.0.clone();
+        }
+        Ok(program)
+    }
+
+    fn tensor(&self, name: &str) -> Option<usize> {
+        self.program.tensors.iter().position(|tensor| tensor.name == name)
+    }
+
+    fn layer(&self, cursor: &mut Cursor) -> Result<Layer, Diagnostic> {
+        let nest = Nest::new(cursor.symbol()?);
+        let args = cursor.list("(", ")", |cursor| {
+            let place = cursor.place();
+            let name = read_tensor_name(cursor)?;
+            let unknown = || Diagnostic::new(format!("there is no tensor `{name}`")).at(place);
+            self.tensor(&name).ok_or_else(unknown)
+        })?;
+        cursor.expect_word("op")?;
+        let op = cursor.string()?;
+        cursor.expect_word("macs")?;
+        let macs = cursor.int()?;
+        cursor.expect_word("sources")?;
+        let sources = cursor.list("[", "]", Cursor::int)?;
+        Ok(Layer { nest, args, op, macs, sources })
+    }
+}
+
+fn tensor(cursor: &mut Cursor) -> Result<TensorSlot, Diagnostic> {
+    let name = read_tensor_name(cursor)?;
+    cursor.expect(":")?;
+    let elem = parse::ty(cursor)?;
+    let place = cursor.place();
+    let shape: Vec<u32> = cursor.list("[", "]", Cursor::int)?;
+    let quant = quant(cursor)?;
+    let map = parse::map(cursor, elem, &shape, place)?;
+    let lifetime = lifetime(cursor)?;
+    let ty = TensorType { elem, shape: shape.iter().map(|extent| *extent as usize).collect(), quant };
+    Ok(TensorSlot { name, ty, map, lifetime })
+}
+
+fn lifetime(cursor: &mut Cursor) -> Result<Lifetime, Diagnostic> {
+    if cursor.eat_word("input") {
+        return Ok(Lifetime::Input(cursor.int()?));
+    }
+    if cursor.eat_word("output") {
+        return Ok(Lifetime::Output(cursor.int()?));
+    }
+    if cursor.eat_word("temporary") {
+        return Ok(Lifetime::Temporary);
+    }
+    if cursor.eat_word("persistent") {
+        return Ok(Lifetime::Persistent);
+    }
+    Err(cursor.wanted("`input`, `output`, `temporary` or `persistent`"))
+}
+
+fn quant_text(quant: &Quant) -> String {
+    match quant {
+        Quant::None => String::new(),
+        Quant::PerTensor { scale, zero } => format!(" scale {scale} zero {zero}"),
+        Quant::PerChannel { axis, scales } => format!(" scales [{}] axis {axis}", extents(scales)),
+    }
+}
+
+fn quant(cursor: &mut Cursor) -> Result<Quant, Diagnostic> {
+    if cursor.eat_word("scale") {
+        let scale = cursor.f32()?;
+        cursor.expect_word("zero")?;
+        return Ok(Quant::PerTensor { scale, zero: cursor.int()? });
+    }
+    if cursor.eat_word("scales") {
+        let scales = cursor.list("[", "]", Cursor::f32)?;
+        cursor.expect_word("axis")?;
+        return Ok(Quant::PerChannel { axis: cursor.int()?, scales });
+    }
+    Ok(Quant::None)
+}
+
+/// An identifier stands as it is, any other name in quotes.
+fn tensor_name(name: &str) -> String {
+    if is_legal_name(name) { name.to_string() } else { format!("{name:?}") }
+}
+
+fn read_tensor_name(cursor: &mut Cursor) -> Result<String, Diagnostic> {
+    match cursor.peek() {
+        Tok::Str(_) => cursor.string(),
+        _ => cursor.ident("the name of a tensor").map(str::to_string),
+    }
+}

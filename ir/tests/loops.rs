@@ -1,0 +1,121 @@
+//! Runs the text files of the loops level: `tests/loops/*.tir` (printing, refusals) and `tests/run/*.tir` (calls).
+//!
+//! `TINYC_BLESS=1` rewrites what the files expect.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tinyc_ir::diag::Diagnostic;
+use tinyc_ir::loops::text::{Style, parse_file, print_nest, print_with_lines};
+use tinyc_ir::text::cases::{self, Case};
+
+fn main() {
+    let mut trials = Vec::new();
+    for folder in ["loops", "run"] {
+        for path in files(folder) {
+            let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path)));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// What a case gives.
+#[derive(Default)]
+struct Outcome {
+    errors: Vec<(u32, String)>,
+    output: Option<String>,
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder);
+    let entries = std::fs::read_dir(&folder).expect("the folder of the tests is there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "tir"));
+    files.sort();
+    files
+}
+
+fn run_file(path: &Path) -> Result<(), Failed> {
+    let mut text = std::fs::read_to_string(path)?;
+    let bless = std::env::var_os("TINYC_BLESS").is_some();
+    let cases = cases::split(&text);
+    if cases.is_empty() {
+        return Err("the file has no `//! test` line".into());
+    }
+    let mut failures = Vec::new();
+    for case in cases.iter().rev() {
+        match case_outcome(case) {
+            Err(failure) => failures.push(format!("line {}: {failure}", case.line)),
+            Ok(outcome) if bless => {
+                text = cases::bless(&text, case, &outcome.errors, outcome.output.as_deref());
+            }
+            Ok(outcome) => failures.extend(compare(case, &outcome)),
+        }
+    }
+    if bless {
+        std::fs::write(path, &text)?;
+    }
+    failures.reverse();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+}
+
+fn compare(case: &Case, outcome: &Outcome) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (line, message) in outcome.errors.iter().filter(|error| !case.errors.contains(error)) {
+        failures.push(format!("line {line}: unexpected {message}"));
+    }
+    for (line, message) in case.errors.iter().filter(|error| !outcome.errors.contains(error)) {
+        failures.push(format!("line {line}: missing {message}"));
+    }
+    if case.output != outcome.output {
+        let shown = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (wanted, found) = (shown(&case.output), shown(&outcome.output));
+        failures.push(format!("line {}: expected\n{wanted}found\n{found}", case.line));
+    }
+    failures
+}
+
+fn case_outcome(case: &Case) -> Result<Outcome, String> {
+    match case.kind.as_str() {
+        "print" => print(case),
+        kind => Err(format!("`{kind}` is no kind of test")),
+    }
+}
+
+/// Prints what was parsed: as it stands there, or as the `//=` lines say; the print must parse back to itself.
+fn print(case: &Case) -> Result<Outcome, String> {
+    let printed = match print_file(&case.input) {
+        Ok(printed) => printed,
+        Err(error) => return Ok(Outcome { errors: vec![located(&error)], output: None }),
+    };
+    let again =
+        print_file(&printed).map_err(|error| format!("the print does not parse: {error}\n{printed}"))?;
+    if again != printed {
+        return Err(format!("printed\n{printed}which prints again as\n{again}"));
+    }
+    let as_written: String = case
+        .input
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .flat_map(|l| [l, "\n"])
+        .collect();
+    let without_gaps: String =
+        printed.lines().filter(|line| !line.is_empty()).flat_map(|l| [l, "\n"]).collect();
+    let output = (as_written != without_gaps).then_some(printed);
+    Ok(Outcome { errors: Vec::new(), output })
+}
+
+fn print_file(text: &str) -> Result<String, Diagnostic> {
+    let file = parse_file(text)?;
+    if let Some(program) = &file.program {
+        return Ok(print_with_lines(program, Style::Exact).0);
+    }
+    let nests: Vec<String> = file.nests.iter().map(|(nest, _)| print_nest(nest, Style::Exact).text).collect();
+    Ok(nests.join("\n"))
+}
+
+/// The line and first line of an error, as the files have it.
+fn located(error: &Diagnostic) -> (u32, String) {
+    (error.place.map_or(0, |place| place.line), format!("error: {}", error.message))
+}
