@@ -19,34 +19,21 @@ pub struct Mean {
 
 attributes!(Mean { axes, keep_dims });
 
-/// How [`Mean`] gets from a sum of integers to its result.
+/// The integers that [`Mean`] computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MeanParams {
-    /// Operand and result mean the same: the sum over this count, rounded towards zero.
-    Divide {
-        /// Number of elements of a sum.
-        count: i32,
-    },
-    /// The sum plus an offset, times a factor that includes the count.
-    Rescale {
-        /// Minus the operand's zero point times the count.
-        offset: i32,
-        /// Scale of the operand over scale of the result over count.
-        multiplier: Multiplier,
-        /// Zero point of the result.
-        zero_out: i32,
-    },
+pub struct MeanParams {
+    /// Added to a sum of integers: minus the operand's zero point times the count.
+    pub offset: i32,
+    /// Scale of the operand over scale of the result over count.
+    pub multiplier: Multiplier,
+    /// Zero point of the result.
+    pub zero_out: i32,
 }
 
 impl MeanParams {
     /// The result for a sum of integers.
     pub fn apply(&self, sum: i32) -> i8 {
-        match *self {
-            MeanParams::Divide { count } => (sum / count) as i8,
-            MeanParams::Rescale { offset, multiplier, zero_out } => {
-                requantize(sum.wrapping_add(offset), multiplier, zero_out, [-128, 127]) as i8
-            }
-        }
+        requantize(sum.wrapping_add(self.offset), self.multiplier, self.zero_out, [-128, 127]) as i8
     }
 }
 
@@ -58,18 +45,15 @@ impl Mean {
 
     /// The integers for operand `x` and result `out`.
     ///
-    /// Source: `Mean` and `QuantizedMeanOrSum` in `reference/reduce.h`, chosen as tflite-micro does: the same scale
-    /// and zero point divide, all else rescales.
+    /// Source: `QuantizedMeanOrSum` in `reference/reduce.h`, which the reference takes for every mean, equal scales
+    /// and kept dimensions included.
     pub fn params(&self, x: &TensorType, out: &TensorType) -> MeanParams {
         let count = self.count(x) as i64;
-        if x.quant == out.quant {
-            return MeanParams::Divide { count: count as i32 };
-        }
         let whole = quantize_multiplier(scale_of(x) / scale_of(out));
         // The quotient by the count is taken with as many bits more as the count has and as right shifts remain.
         let bits = (count.ilog2() as i32).min(32).min(31 + whole.shift);
         let value = ((i64::from(whole.value) << bits) / count) as i32;
-        MeanParams::Rescale {
+        MeanParams {
             offset: (-i64::from(zero_of(x)) * count) as i32,
             multiplier: Multiplier { value, shift: whole.shift - bits },
             zero_out: zero_of(out),
