@@ -2,7 +2,8 @@
 //! A test whose tools are absent says so and checks nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tinyc_isel_thumb2::object::{
     self, ConstBlock, DataRange, FpArch, FrameInfo, FunctionCode, LineRow, ObjectSpec, Reloc, RelocKind,
@@ -230,6 +231,31 @@ fn the_debug_information_verifies() {
     assert!(verdict.contains("No errors"), "{verdict}");
 }
 
+/// An emulator that waits for a debugger at `gdb.sock` in its folder, and ends when it is dropped.
+struct Stopped(Child);
+
+impl Stopped {
+    fn start(folder: &Path, elf: &Path) -> Stopped {
+        let mut command = Command::new(QEMU);
+        command.args(MACHINE).arg(elf).args(["-S", "-gdb", "unix:gdb.sock,server=on,wait=off"]);
+        let emulator = Stopped(command.current_dir(folder).stdin(Stdio::null()).spawn().unwrap());
+        let begin = Instant::now();
+        while !folder.join("gdb.sock").exists() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "the emulator opens no socket");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        emulator
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to do.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_debugger_stops_in_a_layer_lists_its_loops_and_unwinds() {
     if !have(&[GCC, GNU_LD, QEMU, GDB]) {
@@ -239,10 +265,11 @@ fn a_debugger_stops_in_a_layer_lists_its_loops_and_unwinds() {
     let elf = firmware(folder.path(), HARD, &[GNU_LD.into()]);
     let listing = "run\ncall layer\nend\n\nlayer\nload x\nload w\ny = add x, w\nstore y\n";
     std::fs::write(folder.path().join("kws.loops"), listing).unwrap();
-    let target = format!("target remote | exec {QEMU} {} {} -S -gdb stdio", MACHINE.join(" "), elf.display());
+    let emulator = Stopped::start(folder.path(), &elf);
     let mut gdb = Command::new(GDB);
     gdb.current_dir(folder.path()).args(["-q", "-nx", "-batch"]).arg(&elf);
     let steps = [
+        "target remote gdb.sock",
         "break kws_layer_0_add",
         "continue",
         "bt",
@@ -252,12 +279,13 @@ fn a_debugger_stops_in_a_layer_lists_its_loops_and_unwinds() {
         "bt",
         "up",
         "info line",
-        "kill",
+        "disconnect", // `kill` fails when the emulator ends before the debugger has said its last word.
     ];
-    for step in [target.as_str()].iter().chain(&steps) {
+    for step in steps {
         gdb.args(["-ex", step]);
     }
     let said = run(&mut gdb);
+    drop(emulator);
     // In the prologue and behind it, the callers are found and the lines are those of the listing.
     let frames = said.matches(" in kws_run () at kws.loops:2").count();
     assert!(frames >= 2, "callers found {frames} times:\n{said}");
