@@ -346,7 +346,7 @@ def hybrid_weights(net):
 
 @refused
 def dynamic_shape(net):
-    x = net.input((1, 4, 4, 2), signature=[-1, 4, 4, 2])
+    x = net.input((1, 4, 4, 2), signature=[1, -1, 4, 2])
     net.output(net.conv(x, 3))
 
 
