@@ -1,1 +1,3 @@
-//! From model files to the graph level.
+//! From model files to the graph level. Bytes in, graph or diagnostics out: no file is opened here.
+
+pub mod tflite;

@@ -128,6 +128,13 @@ pub fn own_models() -> Vec<Model> {
     models
 }
 
+/// Our own models that must be refused, by name, each with the bytes of its file.
+pub fn own_refused_models() -> Vec<(String, Vec<u8>)> {
+    let files = entries(&repository().join("tests/models/refused"));
+    let is_model = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "tflite");
+    files.into_iter().filter(is_model).map(|file| (stem(&file), read(&file))).collect()
+}
+
 /// The shared models with golden data, by name; none where the folder is not there.
 pub fn shared_models() -> Vec<Model> {
     let Some(dir) = shared_dir() else { return Vec::new() };
@@ -144,6 +151,24 @@ pub fn all_models() -> Vec<Model> {
     let mut models = own_models();
     models.extend(shared_models());
     models
+}
+
+/// Compares `text` with what `file` has; with `TINYC_BLESS` set, rewrites the file first.
+pub fn compare_with_file(file: &Path, text: &str) -> Result<(), String> {
+    if std::env::var_os("TINYC_BLESS").is_some() {
+        fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    if expected == text {
+        return Ok(());
+    }
+    let same = expected.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+    let [wanted, found] = [&expected, text].map(|all| all.lines().nth(same).unwrap_or("the end of the text"));
+    let name = file.display();
+    Err(format!(
+        "{name}:{}: expected\n  {wanted}\nfound\n  {found}\n`TINYC_BLESS=1` rewrites the file",
+        same + 1
+    ))
 }
 
 /// CRC-32 as in zip files, for [`Layer::crc32`].
