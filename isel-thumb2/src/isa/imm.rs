@@ -1,7 +1,7 @@
 //! Immediates: a type per kind of field, whose only constructor refuses what the field cannot hold.
 //!
-//! A value is kept as its meaning (a byte offset, a shift amount), never as its encoding; [`ImmKind::bits`] encodes
-//! it in the order of the bits in the diagram.
+//! A value is kept as its meaning (a byte offset, a shift amount), never as its encoding; [`ImmKind::bits`]
+//! encodes it in the order of the bits in the diagram.
 
 use std::fmt;
 
@@ -186,10 +186,11 @@ impl ImmKind {
 
 /// Direction and distance: the U bit, then 8 bits in units of `step` bytes.
 fn signed(value: i32, step: u32) -> u32 {
-    u32::from(value >= 0) << 8 | value.unsigned_abs() / step
+    (u32::from(value >= 0) << 8) | (value.unsigned_abs() / step)
 }
 
-/// A 32-bit constant: a byte, a byte repeated in one of three patterns, or eight bits with the top one set, shifted left.
+/// A 32-bit constant: a byte, a byte repeated in one of three patterns, or eight bits with the top one set,
+/// shifted left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModImm(u32);
 
@@ -205,8 +206,8 @@ impl ModImm {
         self.0 as i32
     }
 
-    /// The constant that 12 bits of encoding stand for, as ThumbExpandImm in the Armv7-M manual; `None` for the
-    /// unpredictable ones.
+    /// The constant that 12 bits of encoding stand for, as ThumbExpandImm in the Armv7-M manual; `None` for
+    /// the unpredictable ones.
     pub fn decode(bits: u32) -> Option<Self> {
         let byte = bits & 0xff;
         let pattern = match bits >> 8 & 15 {
@@ -281,7 +282,8 @@ impl Shift {
     /// No shift.
     pub const NONE: Shift = Shift { kind: ShiftKind::Lsl, amount: 0 };
 
-    /// The shift, or `None` where it has no encoding: 0 to 31 to the left, 1 to 32 to the right, 1 to 31 around.
+    /// The shift, or `None` where it has no encoding: 0 to 31 to the left, 1 to 32 to the right, 1 to 31
+    /// around.
     pub fn new(kind: ShiftKind, amount: i64) -> Option<Self> {
         let limits = match kind {
             ShiftKind::Lsl => 0..=31,
@@ -430,7 +432,8 @@ impl Cond {
 pub struct ItBlock(i32);
 
 impl ItBlock {
-    /// The block whose first instruction runs on `first`; `others` says for each further one whether it does too.
+    /// The block whose first instruction runs on `first`; `others` says for each further one whether it does
+    /// too.
     pub fn new(first: Cond, others: &[bool]) -> Option<Self> {
         if first == Cond::Al || others.len() > 3 {
             return None;

@@ -9,8 +9,8 @@ pub const MAX_REGS: usize = 12;
 
 /// One instruction. The constructors in [`super::ops`], one per row, make it.
 ///
-/// A tied operand is two entries, the one written and the one read, so that code in SSA form can be held; once
-/// allocated both are the same register.
+/// A tied operand is two entries, the one written and the one read, so that code in SSA form can be held;
+/// once allocated both are the same register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inst {
     form: Form,
@@ -35,6 +35,21 @@ impl Inst {
         inst.imms[..imms.len()].copy_from_slice(imms);
         debug_assert!(inst.admissible(), "{inst}: a register is not of its operand's class");
         inst
+    }
+
+    /// An instruction from parts that were not known when this was compiled: a register or list per operand
+    /// of the row, then raw immediates. `None` where the row does not accept them.
+    pub fn from_parts(form: Form, operands: &[&[Reg]], imms: &[i32]) -> Option<Inst> {
+        let row = form.row();
+        let singles =
+            || row.operands.iter().zip(operands).all(|(o, regs)| o.class.is_list() || regs.len() == 1);
+        let admitted =
+            || row.operands.iter().zip(operands).all(|(o, regs)| regs.iter().all(|&reg| o.class.admits(reg)));
+        let accepted = || row.imms.iter().zip(imms).all(|(imm, &raw)| imm.kind.accepts(raw));
+        let counts = row.operands.len() == operands.len() && row.imms.len() == imms.len();
+        let total: usize = operands.iter().map(|regs| regs.len()).sum();
+        (counts && total <= MAX_REGS && singles() && admitted() && accepted())
+            .then(|| Inst::new(form, operands, imms))
     }
 
     /// The form.
@@ -79,8 +94,8 @@ impl Inst {
         self.cond
     }
 
-    /// The same instruction for an IT block. Where the condition fails its results keep what they held, so this is
-    /// for code whose registers are real.
+    /// The same instruction for an IT block. Where the condition fails its results keep what they held, so
+    /// this is for code whose registers are real.
     pub fn with_cond(self, cond: Cond) -> Inst {
         Inst { cond, ..self }
     }
@@ -164,8 +179,8 @@ impl Inst {
         self.branch_letter().and_then(|letter| self.imm(letter))
     }
 
-    /// The branch with its target `offset` bytes from its own address plus 4, or `None` if that is out of reach or
-    /// this is no direct branch.
+    /// The branch with its target `offset` bytes from its own address plus 4, or `None` if that is out of
+    /// reach or this is no direct branch.
     pub fn with_branch_offset(self, offset: i32) -> Option<Inst> {
         self.with_imm(self.branch_letter()?, offset)
     }
@@ -175,7 +190,8 @@ impl Inst {
         self.operands().all(|(reg, operand)| operand.class.admits(reg))
     }
 
-    /// Checks what encoding relies on: real registers of their classes, ties kept, results apart, lists ascending.
+    /// Checks what encoding relies on: real registers of their classes, ties kept, results apart, lists
+    /// ascending.
     pub fn check(&self) -> Result<(), &'static str> {
         if self.regs().iter().any(|reg| reg.is_virtual()) {
             return Err("a register is virtual");

@@ -2,7 +2,8 @@
 //!
 //! `table` holds the rows; `encode`, `print` and `narrow` interpret them, and so do the operand lists of
 //! [`Inst`]. An instruction is the same type before and after register allocation: only its registers change.
-//! It does not know cycles (see `cores`), labels or symbols: a branch carries an offset that emission fills in.
+//! It does not know cycles (see `cores`), labels or symbols: a branch carries an offset that emission fills
+//! in.
 
 pub mod imm;
 pub mod inst;

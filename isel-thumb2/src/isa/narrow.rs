@@ -72,3 +72,63 @@ fn same_flags(wide: &Inst, narrow: &Inst, flags_dead: bool) -> bool {
         flags_dead || wide.sets_flags == narrow.sets_flags
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::imm::{Imm12, ModImm, Scale, Shift, ShiftKind};
+    use super::super::ops;
+    use super::*;
+
+    /// What `inst` becomes, as text; itself where nothing narrower does the same.
+    fn narrowed(inst: Inst, flags_dead: bool) -> String {
+        narrow(&inst, flags_dead).unwrap_or(inst).to_string()
+    }
+
+    #[test]
+    fn operands_that_fit_make_it_narrow() {
+        let [r0, r1, r2, r8, sp] = [0, 1, 2, 8, 13].map(Reg::core);
+        let imm = |n| ModImm::new(n).expect("encodable");
+        let byte = |n| Imm12::new(n).expect("12 bits");
+        let none = Shift::NONE;
+        let by2 = Shift::new(ShiftKind::Lsl, 2).expect("legal");
+        let flags_dead = [
+            (ops::mov(r8, r1), "mov r8, r1"),
+            (ops::mov_imm(r0, imm(255)), "movs r0, #255"),
+            (ops::mov_imm(r0, imm(256)), "mov.w r0, #256"),
+            (ops::add(r0, r1, r2, none), "adds r0, r1, r2"),
+            (ops::add(r0, r1, r2, by2), "add.w r0, r1, r2, lsl #2"),
+            (ops::add(r8, r8, r2, none), "add r8, r2"),
+            (ops::add(r8, r2, r8, none), "add r8, r2"),
+            (ops::add_imm(r0, r1, imm(7)), "adds r0, r1, #7"),
+            (ops::add_imm(r0, r1, imm(8)), "add.w r0, r1, #8"),
+            (ops::add_imm(r0, r0, imm(200)), "adds r0, #200"),
+            (ops::add_imm(r0, sp, imm(200)), "add r0, sp, #200"),
+            (ops::sub(r0, r1, r8, none), "sub.w r0, r1, r8"),
+            (ops::mul(r0, r1, r0), "muls r0, r1"),
+            (ops::mul(r0, r0, r1), "muls r0, r1"),
+            (ops::mul(r0, r1, r2), "mul.w r0, r1, r2"),
+            (ops::ldr(r0, r1, byte(124)), "ldr r0, [r1, #124]"),
+            (ops::ldr(r0, r1, byte(128)), "ldr.w r0, [r1, #128]"),
+            (ops::ldr(r0, r1, byte(122)), "ldr.w r0, [r1, #122]"),
+            (ops::ldr(r0, sp, byte(1020)), "ldr r0, [sp, #1020]"),
+            (ops::ldrsb_reg(r0, r1, r2, Scale::new(0).expect("none")), "ldrsb r0, [r1, r2]"),
+        ];
+        for (inst, expected) in flags_dead {
+            assert_eq!(narrowed(inst, true), expected);
+        }
+    }
+
+    #[test]
+    fn flags_that_someone_reads_stay_as_they_are() {
+        let [r0, r1, r8] = [0, 1, 8].map(Reg::core);
+        let one = ModImm::new(1).expect("a byte");
+        assert_eq!(narrowed(ops::mov_imm(r0, one), false), "mov.w r0, #1");
+        assert_eq!(narrowed(ops::movs_imm(r0, one), false), "movs r0, #1");
+        assert_eq!(narrowed(ops::add(r0, r0, r1, Shift::NONE), false), "add r0, r1");
+        assert_eq!(narrowed(ops::cmp(r0, r1, Shift::NONE), false), "cmp r0, r1");
+        assert_eq!(narrowed(ops::cmp(r0, r8, Shift::NONE), false), "cmp.w r0, r8");
+        // Inside an IT block the 16-bit forms leave the flags alone.
+        assert_eq!(narrowed(ops::mov_imm(r0, one).with_cond(Cond::Eq), false), "moveq r0, #1");
+        assert_eq!(narrowed(ops::movs_imm(r0, one).with_cond(Cond::Eq), false), "movseq.w r0, #1");
+    }
+}

@@ -27,7 +27,7 @@ impl fmt::Display for Inst {
 impl fmt::Display for Display<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.inst.row().text;
-        let mnemonic_end = text.find(['.', ' ']).unwrap_or(text.len());
+        let mnemonic_end = text.find(['.', ' ', '{']).unwrap_or(text.len());
         let (mnemonic, mut rest) = text.split_at(mnemonic_end);
         match self.inst.cond() {
             Cond::Al => f.write_str(mnemonic)?,

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - Text: `{d}` prints an operand, `{, #i}` prints `, #` and the immediate unless that is zero.
-//! - Diagram: a letter stands for one bit of the operand or immediate of that name, most significant bit first;
+//! - Diagram: a letter stands for one bit of the operand or immediate of that name, most significant bit
+//!   first;
 //!   the capital letter is the lowest bit of an S register whose other bits stand at the small letter.
 //! - `n=d` among the uses is tied: its register is that of `d`, and it has no bits of its own.
 //! - `n:Base` names a register class; without one it is `Core`. `i:Imm12` names the type of an immediate.

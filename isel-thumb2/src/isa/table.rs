@@ -1,9 +1,9 @@
 //! The instruction table: one row per form, in the notation that `row` explains.
 //!
-//! Encodings are those of the Armv7-M Architecture Reference Manual (DDI 0403), chapter A7; `tests/encoding/thumb2.txt`
-//! holds what an independent assembler makes of each row. Texts are as GNU objdump prints them, which writes
-//! shifts by a constant as `mov`. Names that end in `Narrow` are the 16-bit forms; code is made of the wide forms
-//! and narrowed once registers are known.
+//! Encodings are those of the Armv7-M Architecture Reference Manual (DDI 0403), chapter A7;
+//! `tests/encoding/thumb2.txt` holds what an independent assembler makes of each row. Texts are as GNU objdump
+//! prints them, which writes shifts by a constant as `mov`. Names that end in `Narrow` are the 16-bit forms;
+//! code is made of the wide forms and narrowed once registers are known.
 
 use super::imm::ImmKind;
 use super::row::{
@@ -110,7 +110,7 @@ thumb2! {
     /// `n + m + carry` into `n`, in 16 bits.
     AdcsNarrow      adcs_narrow        "adcs {d}, {m}"           "0100 0001 01mm mddd"                      [d:Low <- n=d:Low m:Low]   Logic Base + SetsFlags + ReadsFlags;
     /// `d = n + i + carry`.
-    AdcImm          adc_imm            "adc {d}, {n}, #{i}"      "1111 0i01 0100 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]         Logic Base + ReadsFlags;
+    AdcImm          adc_imm            "adc.w {d}, {n}, #{i}"    "1111 0i01 0100 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]         Logic Base + ReadsFlags;
     /// `d = n - m - 1 + carry`.
     Sbc             sbc                "sbc.w {d}, {n}, {m}{s}"  "1110 1011 0110 nnnn  0sss dddd ssss mmmm" [d <- n m; s:Shift]        Logic Base + ReadsFlags => SbcsNarrow;
     /// `d = n - m - 1 + carry` and sets the flags.
@@ -118,23 +118,23 @@ thumb2! {
     /// `n - m - 1 + carry` into `n`, in 16 bits.
     SbcsNarrow      sbcs_narrow        "sbcs {d}, {m}"           "0100 0001 10mm mddd"                      [d:Low <- n=d:Low m:Low]   Logic Base + SetsFlags + ReadsFlags;
     /// `d = n - i - 1 + carry`.
-    SbcImm          sbc_imm            "sbc {d}, {n}, #{i}"      "1111 0i01 0110 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]         Logic Base + ReadsFlags;
+    SbcImm          sbc_imm            "sbc.w {d}, {n}, #{i}"    "1111 0i01 0110 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]         Logic Base + ReadsFlags;
 
     // Logic.
     /// `d = n & m`, `m` shifted.
     And        and         "and.w {d}, {n}, {m}{s}"  "1110 1010 0000 nnnn  0sss dddd ssss mmmm" [d <- n m; s:Shift]      Logic Base + Commutes => AndsNarrow;
     /// `d = n & i`.
-    AndImm     and_imm     "and {d}, {n}, #{i}"      "1111 0i00 0000 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
+    AndImm     and_imm     "and.w {d}, {n}, #{i}"    "1111 0i00 0000 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
     /// `d = n & m` and sets N and Z.
     Ands       ands        "ands.w {d}, {n}, {m}{s}" "1110 1010 0001 nnnn  0sss dddd ssss mmmm" [d <- n m; s:Shift]      Logic Base + SetsFlags + Commutes => AndsNarrow;
     /// `d = n & i` and sets N and Z.
-    AndsImm    ands_imm    "ands {d}, {n}, #{i}"     "1111 0i00 0001 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base + SetsFlags;
+    AndsImm    ands_imm    "ands.w {d}, {n}, #{i}"   "1111 0i00 0001 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base + SetsFlags;
     /// `n & m` into `n`, in 16 bits.
     AndsNarrow ands_narrow "ands {d}, {m}"           "0100 0000 00mm mddd"                      [d:Low <- n=d:Low m:Low] Logic Base + SetsFlags;
     /// `d = n & !m`, `m` shifted.
     Bic        bic         "bic.w {d}, {n}, {m}{s}"  "1110 1010 0010 nnnn  0sss dddd ssss mmmm" [d <- n m; s:Shift]      Logic Base => BicsNarrow;
     /// `d = n & !i`.
-    BicImm     bic_imm     "bic {d}, {n}, #{i}"      "1111 0i00 0010 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
+    BicImm     bic_imm     "bic.w {d}, {n}, #{i}"    "1111 0i00 0010 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
     /// `n & !m` into `n`, in 16 bits.
     BicsNarrow bics_narrow "bics {d}, {m}"           "0100 0011 10mm mddd"                      [d:Low <- n=d:Low m:Low] Logic Base + SetsFlags;
     /// `d = n | m`, `m` shifted.
@@ -150,7 +150,7 @@ thumb2! {
     /// `d = n ^ m`, `m` shifted.
     Eor        eor         "eor.w {d}, {n}, {m}{s}"  "1110 1010 1000 nnnn  0sss dddd ssss mmmm" [d <- n m; s:Shift]      Logic Base + Commutes => EorsNarrow;
     /// `d = n ^ i`.
-    EorImm     eor_imm     "eor {d}, {n}, #{i}"      "1111 0i00 1000 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
+    EorImm     eor_imm     "eor.w {d}, {n}, #{i}"    "1111 0i00 1000 nnnn  0iii dddd iiii iiii" [d <- n; i:ModImm]       Logic Base;
     /// `n ^ m` into `n`, in 16 bits.
     EorsNarrow eors_narrow "eors {d}, {m}"           "0100 0000 01mm mddd"                      [d:Low <- n=d:Low m:Low] Logic Base + SetsFlags;
 
@@ -170,7 +170,7 @@ thumb2! {
     /// Sets the flags by `n & m`, `m` shifted.
     Tst          tst            "tst.w {n}, {m}{s}" "1110 1010 0001 nnnn  0sss 1111 ssss mmmm" [<- n m; s:Shift]  Logic Base + SetsFlags => TstNarrow;
     /// Sets the flags by `n & i`.
-    TstImm       tst_imm        "tst {n}, #{i}"     "1111 0i00 0001 nnnn  0iii 1111 iiii iiii" [<- n; i:ModImm]   Logic Base + SetsFlags;
+    TstImm       tst_imm        "tst.w {n}, #{i}"   "1111 0i00 0001 nnnn  0iii 1111 iiii iiii" [<- n; i:ModImm]   Logic Base + SetsFlags;
     /// Sets the flags by `n & m`, in 16 bits.
     TstNarrow    tst_narrow     "tst {n}, {m}"      "0100 0010 00mm mnnn"                      [<- n:Low m:Low]   Logic Base + SetsFlags;
     /// Sets the flags by `n ^ m`, `m` shifted.
@@ -681,4 +681,50 @@ thumb2! {
     Vpush     vpush       "vpush {l}"             "1110 1101 0L10 1101  llll 1010 cccc cccc" [<- l:SingleList]                    FloatStoreMultiple Fpu + MovesSp @ Store 4 Multiple;
     /// Pops consecutive S registers; `c` is how many.
     Vpop      vpop        "vpop {l}"              "1110 1100 1L11 1101  llll 1010 cccc cccc" [l:SingleList <-]                    FloatLoadMultiple  Fpu + MovesSp @ Load 4 Multiple;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RegClass;
+    use super::*;
+
+    /// The letters that a text prints.
+    fn printed(text: &str) -> impl Iterator<Item = u8> + '_ {
+        text.split('{').skip(1).map(|rest| {
+            let field = rest.split('}').next().expect("split gives at least one part");
+            *field.as_bytes().last().expect("a field is not empty")
+        })
+    }
+
+    #[test]
+    fn every_operand_has_its_place_in_the_diagram() {
+        for row in Form::ALL.iter().map(|form| form.row()) {
+            let encoded = |o: &&Operand| !matches!(o.role, Role::Tied(_)) && o.class != RegClass::Sp;
+            let letters = row
+                .operands
+                .iter()
+                .filter(encoded)
+                .map(|o| o.letter)
+                .chain(row.imms.iter().map(|i| i.letter));
+            for letter in letters {
+                assert!(
+                    row.diagram.bytes().any(|b| b == letter),
+                    "{}: no bits for {}",
+                    row.name,
+                    letter as char
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn texts_print_operands_of_their_row() {
+        for row in Form::ALL.iter().map(|form| form.row()) {
+            for letter in printed(row.text) {
+                let known = row.operands.iter().any(|o| o.letter == letter)
+                    || row.imms.iter().any(|i| i.letter == letter);
+                assert!(known, "{}: the text prints {}", row.name, letter as char);
+            }
+        }
+    }
 }
