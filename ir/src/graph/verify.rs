@@ -176,7 +176,7 @@ mod tests {
             %1 = const [1, 2, 3, 4, 5, 6, 7, 8] : i8[2, 4] scale [0.1, 0.2] axis 0
             %2 = const [5, 6] : i32[2]
             %3 = fully_connected %0, %1, %2 {clamp = [-128, 127]} : i8[1, 2] scale 0.25 zero 0 name "fc"
-            %4 = relu %3 {clamp = [0, 127]} : i8[1, 2] scale 0.25 zero 0
+            %4 = relu %3 {clamp = [0, 127], single_ratio = false} : i8[1, 2] scale 0.25 zero 0
             return %4
         }"#;
         parse(text).unwrap()

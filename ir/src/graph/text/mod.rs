@@ -29,7 +29,7 @@ mod tests {
   %4 = softmax %3 {beta = 1.0} : i8[1, 2, 2, 2] scale 0.00390625 zero -128 name "out" source 7
   %5 = const hex"00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
     00ff" : i8[66] scale 1.0 zero 0
-  %6 = relu %5 {clamp = [0, 127]} : i8[66] scale 1.0 zero 0
+  %6 = relu %5 {clamp = [0, 127], single_ratio = false} : i8[66] scale 1.0 zero 0
   return %4, %6
 }
 "#;
