@@ -15,11 +15,11 @@ pub(super) fn add(op: &Operator<'_>) -> Result<Translated, Diagnostic> {
 }
 
 pub(super) fn relu(op: &Operator<'_>) -> Result<Translated, Diagnostic> {
-    Ok(Translated::unary(Relu { clamp: op.clamp(Activation::RELU)? }))
+    Ok(Translated::unary(Relu { clamp: op.clamp(Activation::RELU)?, single_ratio: false }))
 }
 
 pub(super) fn relu6(op: &Operator<'_>) -> Result<Translated, Diagnostic> {
-    Ok(Translated::unary(Relu { clamp: op.clamp(Activation::RELU6)? }))
+    Ok(Translated::unary(Relu { clamp: op.clamp(Activation::RELU6)?, single_ratio: true }))
 }
 
 pub(super) fn softmax(op: &Operator<'_>) -> Result<Translated, Diagnostic> {
