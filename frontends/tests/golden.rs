@@ -1,7 +1,6 @@
 //! Every model that loads must give the reference's outputs, bit for bit, when its graph is evaluated.
 //!
-//! Our own models are always tested. The shared models are tested where their folder is there: all single-operator
-//! models and the networks in `NETWORKS`. Which models are refused, and why, stands in `tests/refused_own.expected` and
+//! Our own models are always tested, the shared models where their folder is there. Which models are refused, and why, stands in `tests/refused_own.expected` and
 //! `tests/refused_shared.expected`; `TINYC_BLESS=1` rewrites these files.
 
 use std::fmt::Write;
@@ -31,7 +30,7 @@ const NETWORKS: [&str; 12] = [
 fn main() {
     let arguments = Arguments::from_args();
     let own = test_support::own_models();
-    let shared: Vec<Model> = test_support::shared_models().into_iter().filter(is_wanted).collect();
+    let shared = test_support::shared_models();
     let mut trials = Vec::new();
     for (collection, models) in [("own", own), ("shared", shared)] {
         for model in models.clone() {
@@ -42,10 +41,6 @@ fn main() {
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn is_wanted(model: &Model) -> bool {
-    model.name.starts_with("op_") || NETWORKS.contains(&model.name.as_str())
 }
 
 /// A model that loads is exact. Which models do not load is another test, except for the networks.

@@ -171,6 +171,34 @@ pub fn compare_with_file(file: &Path, text: &str) -> Result<(), String> {
     ))
 }
 
+/// Numbers that look random and are the same in every run: the generator splitmix64.
+#[derive(Clone, Debug)]
+pub struct Random(
+    /// The seed.
+    pub u64,
+);
+
+impl Random {
+    /// The next number; all 64 bits are good.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// Bytes of all values.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
+
 /// CRC-32 as in zip files, for [`Layer::crc32`].
 pub fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
@@ -237,6 +265,12 @@ mod tests {
     #[test]
     fn crc32_gives_the_check_value_of_the_standard() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926); // Known from the catalogues of CRC parameters.
+    }
+
+    #[test]
+    fn random_gives_the_numbers_of_the_published_generator() {
+        let mut random = Random(1234567); // Known from the tables that accompany implementations of splitmix64.
+        assert_eq!([random.next(), random.next()], [6457827717110365317, 3203168211198807973]);
     }
 
     #[test]
