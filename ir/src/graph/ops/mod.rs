@@ -27,7 +27,7 @@ pub mod window;
 use crate::diag::Diagnostic;
 use crate::graph::Tensor;
 use crate::graph::attr::{Attr, AttrReader, Attributes};
-use crate::ty::{TensorType, TypeError};
+use crate::ty::{Quant, TensorType, TypeError};
 
 /// Most bytes that one tensor may have: offsets are 32 bits on every target.
 pub const MAX_TENSOR_BYTES: usize = 1 << 31;
@@ -205,8 +205,14 @@ fn expect_same_quant(x: &TensorType, out: &TensorType) -> Result<(), TypeError> 
     if x.quant == out.quant {
         return Ok(());
     }
-    Err(TypeError::new(format!(
-        "the result has {:?}, the operand {:?}: expected the same",
-        out.quant, x.quant
-    )))
+    let (found, wanted) = (describe_quant(out), describe_quant(x));
+    Err(TypeError::new(format!("the result has {found}, but the input has {wanted}: they must be the same")))
+}
+
+fn describe_quant(ty: &TensorType) -> String {
+    match &ty.quant {
+        Quant::None => "no scale".into(),
+        Quant::PerTensor { scale, zero } => format!("scale {scale} and zero point {zero}"),
+        Quant::PerChannel { axis, .. } => format!("a scale for each channel along axis {axis}"),
+    }
 }
