@@ -106,7 +106,7 @@ fn models_with_changed_words_are_answered() {
             for _ in 0..1 + random.below(2) {
                 let at = random.below(bytes.len() / 4) * 4;
                 let word = match random.below(3) {
-                    0 => random.next() as u32,
+                    0 => random.word() as u32,
                     1 => {
                         u32::from_le_bytes(right[at..at + 4].try_into().expect("four bytes")).wrapping_add(4)
                     }

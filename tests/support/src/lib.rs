@@ -180,7 +180,7 @@ pub struct Random(
 
 impl Random {
     /// The next number; all 64 bits are good.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -190,12 +190,12 @@ impl Random {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.word() % end as u64) as usize
     }
 
     /// Bytes of all values.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
+        (0..count).map(|_| self.word() as u8).collect()
     }
 }
 
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn random_gives_the_numbers_of_the_published_generator() {
         let mut random = Random(1234567); // Known from the tables that accompany implementations of splitmix64.
-        assert_eq!([random.next(), random.next()], [6457827717110365317, 3203168211198807973]);
+        assert_eq!([random.word(), random.word()], [6457827717110365317, 3203168211198807973]);
     }
 
     #[test]
