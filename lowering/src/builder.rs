@@ -16,7 +16,7 @@
 //!
 //! A loop of one iteration is not written: its variable is the index 0.
 
-use std::ops::{Add, Mul, Neg, Sub};
+use std::ops::{Add, Mul, Sub};
 use std::sync::Arc;
 
 use ir::loops::{
@@ -56,7 +56,10 @@ pub struct Ix {
 pub struct Ex(pub Expr);
 
 /// Name and extent of a loop.
-pub type Axis<'a> = (&'a str, u32);
+pub type Axis<'a> = (&'a str, usize);
+
+/// The index 0.
+pub const ZERO: Ix = Ix { constant: 0, terms: [(0, 0); 4] };
 
 impl Builder {
     /// An empty nest.
@@ -71,24 +74,24 @@ impl Builder {
     }
 
     /// A tensor of the network; parameters come before all other buffers.
-    pub fn param(&mut self, name: &str, elem: Ty, shape: &[u32]) -> Buf {
+    pub fn param(&mut self, name: &str, elem: Ty, shape: &[usize]) -> Buf {
         self.buffer(name, elem, shape, Role::Param)
     }
 
     /// Memory for this nest alone.
-    pub fn scratch(&mut self, name: &str, elem: Ty, shape: &[u32]) -> Buf {
+    pub fn scratch(&mut self, name: &str, elem: Ty, shape: &[usize]) -> Buf {
         self.buffer(name, elem, shape, Role::Scratch)
     }
 
     /// A constant with known bytes, shared and not copied.
-    pub fn data(&mut self, name: &str, elem: Ty, shape: &[u32], data: Arc<[u8]>) -> Buf {
+    pub fn data(&mut self, name: &str, elem: Ty, shape: &[usize], data: Arc<[u8]>) -> Buf {
         self.buffer(name, elem, shape, Role::Const(Init::Data(data)))
     }
 
     /// A constant row of words.
     pub fn words(&mut self, name: &str, values: &[i32]) -> Buf {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.data(name, Ty::I32, &[values.len() as u32], bytes.into())
+        self.data(name, Ty::I32, &[values.len()], bytes.into())
     }
 
     /// A constant that `body` writes at compile time, from other constants.
@@ -96,7 +99,7 @@ impl Builder {
         &mut self,
         name: &str,
         elem: Ty,
-        shape: &[u32],
+        shape: &[usize],
         body: impl FnOnce(&mut Self, Buf),
     ) -> Buf {
         let buf = self.buffer(name, elem, shape, Role::Const(Init::Nest(Vec::new())));
@@ -109,8 +112,13 @@ impl Builder {
 
     /// Loops, the first one outermost.
     pub fn each<const N: usize>(&mut self, axes: [Axis; N], body: impl FnOnce(&mut Self, [Ix; N])) {
+        self.each_of(&axes, |b, at| body(b, fixed(at)));
+    }
+
+    /// As [`Self::each`], for any number of loops.
+    pub fn each_of(&mut self, axes: &[Axis], body: impl FnOnce(&mut Self, &[Ix])) {
         let (loops, at) = self.loops(axes);
-        let body = self.block(|b| body(b, at));
+        let body = self.block(|b| body(b, &at));
         let nested = loops.into_iter().rev().fold(body, |body, l| vec![Stmt::For(l, body)]);
         self.open().extend(nested);
     }
@@ -124,11 +132,23 @@ impl Builder {
         update: impl FnOnce(Loc, [Ix; N]) -> Ex,
         finish: impl FnOnce(&mut Self, Loc),
     ) {
+        self.reduce_of(name, init, &axes, |a, at| update(a, fixed(at)), finish);
+    }
+
+    /// As [`Self::reduce`], for any number of loops.
+    pub fn reduce_of(
+        &mut self,
+        name: &str,
+        init: impl Into<Ex>,
+        axes: &[Axis],
+        update: impl FnOnce(Loc, &[Ix]) -> Ex,
+        finish: impl FnOnce(&mut Self, Loc),
+    ) {
         let carried = self.local(name, Ty::I32);
         let init = vec![Stmt::Set(carried.0, Vec::new(), init.into().0)];
         let (loops, at) = self.reduction_loops(axes);
         let update = self.block(|b| {
-            let next = update(carried, at);
+            let next = update(carried, &at);
             b.open().push(Stmt::Set(carried.0, Vec::new(), next.0));
         });
         let finish = self.block(|b| finish(b, carried));
@@ -145,13 +165,14 @@ impl Builder {
     }
 
     /// Writes an element; a narrow buffer keeps the low bits.
-    pub fn store<const N: usize>(&mut self, to: Buf, at: [Ix; N], value: impl Into<Ex>) {
-        let access = to.access(at, None);
+    pub fn store(&mut self, to: Buf, at: impl AsRef<[Ix]>, value: impl Into<Ex>) {
+        let access = to.access(at.as_ref(), None);
         self.open().push(Stmt::Store(access, value.into().0));
     }
 
-    fn buffer(&mut self, name: &str, elem: Ty, shape: &[u32], role: Role) -> Buf {
-        let id = self.nest.add_buffer(Buffer::new(name, elem, shape, role));
+    fn buffer(&mut self, name: &str, elem: Ty, shape: &[usize], role: Role) -> Buf {
+        let shape: Vec<u32> = shape.iter().map(|extent| *extent as u32).collect();
+        let id = self.nest.add_buffer(Buffer::new(name, elem, &shape, role));
         Buf { id, elem }
     }
 
@@ -162,24 +183,25 @@ impl Builder {
         Loc(self.nest.add_local(name, ty, &[]))
     }
 
-    fn loops<const N: usize>(&mut self, axes: [Axis; N]) -> (Vec<Loop>, [Ix; N]) {
+    fn loops(&mut self, axes: &[Axis]) -> (Vec<Loop>, Vec<Ix>) {
         let mut loops = Vec::new();
-        let at = axes.map(|axis| if axis.1 == 1 { Ix::default() } else { self.axis(axis, &mut loops) });
+        let index = |axis: &Axis| if axis.1 == 1 { Ix::default() } else { self.axis(*axis, &mut loops) };
+        let at = axes.iter().map(index).collect();
         (loops, at)
     }
 
     /// As `loops`, but a reduction keeps at least its innermost loop.
-    fn reduction_loops<const N: usize>(&mut self, axes: [Axis; N]) -> (Vec<Loop>, [Ix; N]) {
+    fn reduction_loops(&mut self, axes: &[Axis]) -> (Vec<Loop>, Vec<Ix>) {
         let (mut loops, mut at) = self.loops(axes);
-        if let (true, Some(innermost)) = (loops.is_empty(), axes.last()) {
-            at[N - 1] = self.axis(*innermost, &mut loops);
+        if let (true, Some(innermost), Some(at)) = (loops.is_empty(), axes.last(), at.last_mut()) {
+            *at = self.axis(*innermost, &mut loops);
         }
         (loops, at)
     }
 
     fn axis(&mut self, (name, extent): Axis, loops: &mut Vec<Loop>) -> Ix {
         let var = self.nest.add_var(format!("{}{name}", self.prefix));
-        loops.push(Loop { var, extent, unroll: false });
+        loops.push(Loop { var, extent: extent as u32, unroll: false });
         Ix::var(var)
     }
 
@@ -196,13 +218,13 @@ impl Builder {
 
 impl Buf {
     /// The element at `at` as a word, sign- or zero-extended.
-    pub fn at<const N: usize>(self, at: [Ix; N]) -> Ex {
-        self.load(self.access(at, None))
+    pub fn at(self, at: impl AsRef<[Ix]>) -> Ex {
+        self.load(self.access(at.as_ref(), None))
     }
 
     /// As [`Self::at`], and `border` outside of the shape.
-    pub fn at_or<const N: usize>(self, at: [Ix; N], border: Option<i32>) -> Ex {
-        self.load(self.access(at, border.map(i64::from)))
+    pub fn at_or(self, at: impl AsRef<[Ix]>, border: Option<i32>) -> Ex {
+        self.load(self.access(at.as_ref(), border.map(i64::from)))
     }
 
     /// The word at a position that depends on data.
@@ -210,8 +232,9 @@ impl Buf {
         self.extended(Expr::Lookup(self.id, Box::new(position.into().0)))
     }
 
-    fn access<const N: usize>(self, at: [Ix; N], border: Option<i64>) -> Access {
-        Access { buffer: self.id, index: at.map(Index::from).to_vec(), ty: self.elem, border }
+    fn access(self, at: &[Ix], border: Option<i64>) -> Access {
+        let index = at.iter().map(|index| Index::from(*index)).collect();
+        Access { buffer: self.id, index, ty: self.elem, border }
     }
 
     fn load(self, access: Access) -> Ex {
@@ -261,19 +284,27 @@ impl Add for Ix {
     }
 }
 
-impl Sub<u32> for Ix {
+impl Add<usize> for Ix {
     type Output = Ix;
-    fn sub(mut self, by: u32) -> Ix {
-        self.constant -= i64::from(by);
+    fn add(mut self, by: usize) -> Ix {
+        self.constant += by as i64;
         self
     }
 }
 
-impl Mul<u32> for Ix {
+impl Sub<usize> for Ix {
     type Output = Ix;
-    fn mul(mut self, by: u32) -> Ix {
-        self.constant *= i64::from(by);
-        self.terms.iter_mut().for_each(|t| t.0 *= i64::from(by));
+    fn sub(mut self, by: usize) -> Ix {
+        self.constant -= by as i64;
+        self
+    }
+}
+
+impl Mul<usize> for Ix {
+    type Output = Ix;
+    fn mul(mut self, by: usize) -> Ix {
+        self.constant *= by as i64;
+        self.terms.iter_mut().for_each(|t| t.0 *= by as i64);
         self
     }
 }
@@ -310,11 +341,9 @@ macro_rules! arithmetic {
 
 arithmetic!(Add add Add, Sub sub Sub, Mul mul Mul);
 
-impl Neg for Loc {
-    type Output = Ex;
-    fn neg(self) -> Ex {
-        op(Prim::Sub, [0.into(), self.into()])
-    }
+/// Loop variables as a closure takes them.
+fn fixed<const N: usize>(at: &[Ix]) -> [Ix; N] {
+    at.try_into().expect("there is one variable for each axis")
 }
 
 /// An operation without attributes.

@@ -1,1 +1,20 @@
 //! Passes that keep the level: graph to graph, loops to loops.
+
+pub mod loops;
+
+/// Whether a pass did anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Everything is as it was.
+    No,
+    /// Something is different.
+    Yes,
+}
+
+impl std::ops::BitOrAssign for Changed {
+    fn bitor_assign(&mut self, other: Changed) {
+        if other == Changed::Yes {
+            *self = Changed::Yes;
+        }
+    }
+}
