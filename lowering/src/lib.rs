@@ -33,12 +33,12 @@ use slots::Slots;
 pub fn lower(graph: &Graph) -> Result<Program, Diagnostic> {
     let slots = Slots::of(graph);
     let mut layers = Vec::new();
-    for op in graph.ops.iter().flatten() {
+    for (id, op) in graph.iter_ops() {
         if slots.is_alias(op.output) {
             continue;
         }
         let name = unique_name(&layers, format!("{}_{}", op.op.name(), op.source));
-        let site = Site { graph, op, name, slots: &slots };
+        let site = Site { graph, id, op, name, slots: &slots };
         let nest = nest(&site)?;
         let args = slots.args(op);
         layers.push(layer(graph, op, nest, args));

@@ -1,11 +1,14 @@
-//! `mean`: sums along some dimensions, divided or rescaled.
+//! `mean`: sums along some dimensions, rescaled by a factor that includes their number.
+//!
+//! `y = requantize(Σ x - n zero_x)`
 
 use ir::diag::Diagnostic;
+use ir::fixed::Multiplier;
 use ir::graph::ops::Mean;
 use ir::graph::ops::mean::MeanParams;
-use ir::loops::{Nest, Prim};
+use ir::loops::Nest;
 
-use crate::builder::{Axis, Ex, Ix, Loc, binary, requantize};
+use crate::builder::{Axis, Ex, Ix, Loc, requantize};
 use crate::site::Site;
 
 pub fn mean(site: &Site, op: &Mean) -> Result<Nest, Diagnostic> {
@@ -40,10 +43,6 @@ pub fn mean(site: &Site, op: &Mean) -> Result<Nest, Diagnostic> {
 
 /// The element for a sum.
 fn result(params: &MeanParams, sum: impl Into<Ex>) -> Ex {
-    match *params {
-        MeanParams::Divide { count } => binary(Prim::Div, sum, count),
-        MeanParams::Rescale { offset, multiplier, zero_out } => {
-            requantize(sum.into() + offset, multiplier.value, multiplier.shift, zero_out, [-128, 127])
-        }
-    }
+    let Multiplier { value, shift } = params.multiplier;
+    requantize(sum.into() + params.offset, value, shift, params.zero_out, [-128, 127])
 }

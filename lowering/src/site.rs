@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
 use ir::graph::ops::requant::zero_of;
-use ir::graph::{Def, Graph, OpData};
+use ir::graph::{Def, Graph, OpData, OpId};
 use ir::ty::TensorType;
 
 use crate::builder::{Buf, Builder, Ex, Ix, requantize};
@@ -16,6 +16,8 @@ pub struct Site<'a> {
     /// The network.
     pub graph: &'a Graph,
     /// The operator.
+    pub id: OpId,
+    /// Its operands, result and origin.
     pub op: &'a OpData,
     /// Name of its nest.
     pub name: String,
@@ -106,9 +108,7 @@ impl Site<'_> {
 
     /// An error that names the operator.
     pub fn refuse(&self, what: &str) -> Diagnostic {
-        let OpData { op, source, output, .. } = self.op;
-        let tensor = &self.graph.values[output.idx()].name;
-        Diagnostic::new(format!("op {source} `{}` (`{tensor}`): {what}", op.name()))
+        Diagnostic::new(format!("{}: {what}", self.graph.describe(self.id)))
     }
 
     fn constant_data(&self, operand: usize) -> Option<&Arc<[u8]>> {
