@@ -17,7 +17,7 @@ pub fn quantize(site: &Site) -> Result<Nest, Diagnostic> {
 }
 
 pub fn relu(site: &Site, op: &Relu) -> Result<Nest, Diagnostic> {
-    Ok(rescale(site, Relu::requant(site.ty(0), site.out()), op.clamp))
+    Ok(rescale(site, op.requant(site.ty(0), site.out()), op.clamp))
 }
 
 fn rescale(site: &Site, multiplier: Multiplier, clamp: [i32; 2]) -> Nest {

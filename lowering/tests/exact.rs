@@ -204,7 +204,12 @@ fn rescaling() {
         if rng.pick(0, 1) == 0 {
             return graph_of(Quantize {}, &x, &[], out.quant);
         }
-        graph_of(Relu { clamp: rng.clamp(out.per_tensor()?.1) }, &x, &[], out.quant)
+        graph_of(
+            Relu { clamp: rng.clamp(out.per_tensor()?.1), single_ratio: rng.pick(0, 1) == 0 },
+            &x,
+            &[],
+            out.quant,
+        )
     });
 }
 
@@ -244,7 +249,7 @@ fn memory_is_shared_where_nobody_can_tell() {
         graph.add_op(op, &[operand], quant.clone(), "", source).expect("the operator is legal")
     };
     let flat = op(&mut graph, Reshape { shape: vec![12] }.into(), x, 0);
-    let relu = op(&mut graph, Relu { clamp: [0, 50] }.into(), flat, 1);
+    let relu = op(&mut graph, Relu { clamp: [0, 50], single_ratio: false }.into(), flat, 1);
     let square = op(&mut graph, Reshape { shape: vec![3, 4] }.into(), relu, 2);
     let turned = op(&mut graph, Transpose { perm: vec![1, 0] }.into(), square, 2);
     let line = op(&mut graph, Reshape { shape: vec![1, 12] }.into(), turned, 3);
