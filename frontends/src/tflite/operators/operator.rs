@@ -90,17 +90,17 @@ impl Operator<'_> {
         ty.expect_rank(rank, what).map_err(|error| Diagnostic::new(error.0))
     }
 
+    /// Scale and zero point of the result.
+    pub fn output_quant(&self) -> Result<(f32, i32), Diagnostic> {
+        if self.output.ty.elem == Ty::F32 {
+            return Err(float("the result"));
+        }
+        self.output.ty.expect_per_tensor("the result").map_err(|error| Diagnostic::new(error.0))
+    }
+
     /// The clamp of the result that a fused activation asks for.
     pub fn clamp(&self, activation: fb::ActivationFunctionType) -> Result<[i32; 2], Diagnostic> {
-        let output = &self.output.ty;
-        match output.elem {
-            Ty::F32 => Err(float(&format!("the result `{}`", self.output.name))),
-            elem => {
-                let quant =
-                    output.expect_per_tensor("the result").map_err(|error| Diagnostic::new(error.0))?;
-                geometry::activation_clamp(activation, elem, quant)
-            }
-        }
+        geometry::activation_clamp(activation, self.output.ty.elem, self.output_quant()?)
     }
 
     /// The error that the operator's options are missing or those of another operator.

@@ -18,7 +18,7 @@ pub(super) fn pad(op: &Operator<'_>) -> Result<Translated, Diagnostic> {
     let fill = Role(2, "the value");
     let margins = margins(op)?;
     let output = &op.output.ty;
-    let (_, zero) = output.expect_per_tensor("the result").map_err(|error| Diagnostic::new(error.0))?;
+    let (_, zero) = op.output_quant()?;
     let value = match op.optional(fill) {
         None => i8::try_from(zero).ok(),
         Some(constant) if constant.ty.elem == Ty::I8 && constant.ty.quant == output.quant => {
