@@ -1,4 +1,5 @@
 //! From loop nests to a Thumb-2 object file.
 
+pub mod cores;
 pub mod isa;
 pub mod object;

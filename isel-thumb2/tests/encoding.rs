@@ -16,6 +16,7 @@ use tinyc_isel_thumb2::isa::{Form, ImmKind, Inst, Reg, Row, ops};
 mod assembler;
 #[path = "encoding/cases.rs"]
 mod cases;
+mod numbers;
 
 /// Random instructions per row.
 const RANDOM_CASES: usize = 200;

@@ -220,6 +220,11 @@ impl ModImm {
         pattern.filter(|_| bits < 0x100 || byte != 0).map(Self)
     }
 
+    /// Whether the encoding of a constant rotates a byte, rather than repeating it.
+    pub fn is_rotated(value: u32) -> bool {
+        Self::encoding(value).is_some_and(|bits| bits >= 0x400)
+    }
+
     /// The 12 bits i:imm3:imm8 of a constant.
     fn encoding(value: u32) -> Option<u32> {
         let byte = value & 0xff;

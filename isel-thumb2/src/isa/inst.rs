@@ -134,6 +134,27 @@ impl Inst {
         })
     }
 
+    /// The registers that make the address of a memory access: the base, then the index.
+    pub fn address(&self) -> impl Iterator<Item = Reg> + '_ {
+        let is_memory = self.mem().is_some();
+        let part =
+            move |o: &Operand| is_memory && o.role != Role::Def && matches!(o.letter, b'n' | b'b' | b'm');
+        let named = self.operands().filter(move |(_, o)| part(o)).map(|(reg, _)| reg);
+        named.chain((is_memory && self.row().effects.moves_sp).then_some(Reg::SP))
+    }
+
+    /// The base register, if the access moves it.
+    pub fn updated_base(&self) -> Option<Reg> {
+        if self.writes_base() { self.reg(b'n') } else { None }
+    }
+
+    /// The registers that a memory access loads or stores.
+    pub fn transferred(&self) -> impl Iterator<Item = Reg> + '_ {
+        let is_memory = self.mem().is_some();
+        let address = |o: &Operand| matches!(o.letter, b'n' | b'b' | b'm');
+        self.operands().filter(move |(_, o)| is_memory && !address(o)).map(|(reg, _)| reg)
+    }
+
     /// The register of the operand with this letter; of a list its first.
     pub fn reg(&self, letter: u8) -> Option<Reg> {
         self.operands().find(|(_, o)| o.letter == letter).map(|(reg, _)| reg)

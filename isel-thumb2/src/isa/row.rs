@@ -1,13 +1,13 @@
 //! What a row of the instruction table says, and the macro that reads the rows.
 //!
 //! ```text
-//! Form constructor "text" "diagram" [defs <- uses; immediates] Class Extension + effects @ access => narrower forms;
+//! Form constructor "text" "diagram" [defs <- uses; immediates] Class Extension + effects @ access => narrower;
 //! ```
 //!
 //! - Text: `{d}` prints an operand, `{, #i}` prints `, #` and the immediate unless that is zero.
 //! - Diagram: a letter stands for one bit of the operand or immediate of that name, most significant bit
-//!   first;
-//!   the capital letter is the lowest bit of an S register whose other bits stand at the small letter.
+//!   first. The capital letter is the lowest bit of an S register whose other bits stand at the small letter,
+//!   and `c` counts a list of S registers.
 //! - `n=d` among the uses is tied: its register is that of `d`, and it has no bits of its own.
 //! - `n:Base` names a register class; without one it is `Core`. `i:Imm12` names the type of an immediate.
 

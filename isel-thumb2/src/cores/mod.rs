@@ -1,0 +1,59 @@
+//! The cores that code is made for: which extensions they have, and how long instructions take on them.
+//!
+//! A core's timing is a machine with a state, because what an instruction costs depends on its neighbours.
+//! One machine serves instruction scheduling, prediction and report. All memory is taken to have no wait
+//! states; caches, interrupts and unaligned accesses are left out.
+
+pub mod function;
+pub mod m4;
+pub mod m7;
+
+pub use function::{Edge, TimedBlock, TimedFunction, function_cycles, loop_cycles};
+
+use crate::isa::{Extension, Inst};
+
+/// A core.
+pub trait Core: Sync {
+    /// As `--cpu` takes it.
+    fn name(&self) -> &'static str;
+
+    /// Whether the core runs instructions of an extension.
+    fn has(&self, extension: Extension) -> bool;
+
+    /// A timing machine at rest: nothing is known of what came before.
+    fn machine(&self) -> Box<dyn Machine>;
+
+    /// Cycles of all executions of one conditional branch that [`Machine::issue`] leaves out, since it does
+    /// not know which way the branch goes.
+    fn branch_penalty(&self, taken: u64, not_taken: u64) -> u64;
+}
+
+/// A core in the course of running instructions with real registers.
+pub trait Machine {
+    /// Runs one more instruction. Branches that are always taken are taken, conditional ones are not.
+    fn issue(&mut self, inst: &Inst);
+
+    /// Tells that the conditional branch issued last was taken.
+    fn branch_taken(&mut self);
+
+    /// Time since the start in half cycles: where chance decides on a cycle, half of it is counted.
+    fn half_cycles(&self) -> u64;
+
+    /// A copy, to try what comes next.
+    fn fork(&self) -> Box<dyn Machine>;
+}
+
+/// Every core, a row each.
+pub const CORES: &[&dyn Core] = &[&m4::CortexM4, &m7::CortexM7];
+
+/// The core that `--cpu` names.
+pub fn by_name(name: &str) -> Option<&'static dyn Core> {
+    CORES.iter().copied().find(|core| core.name() == name)
+}
+
+/// Cycles of instructions in a row, nothing known of what came before; halves are rounded up.
+pub fn straight_line_cycles(core: &dyn Core, insts: &[Inst]) -> u64 {
+    let mut machine = core.machine();
+    insts.iter().for_each(|inst| machine.issue(inst));
+    machine.half_cycles().div_ceil(2)
+}
