@@ -46,21 +46,6 @@ mod tests {
     }
 
     #[test]
-    fn names_in_text_are_free_and_numbers_follow_the_order() {
-        let text = "graph @g(%x: i8[2] scale 1 zero 0) { // A remark.
-            %unused = const [1] : i8[1] scale 1
-            %y = reshape %x {shape = [2, 1]} : i8[2, 1] scale 1
-            return %y
-        }";
-        let printed = print(&parse(text).unwrap(), Style::Full);
-        assert!(
-            printed.contains("%1 = reshape %0 {shape = [2, 1]} : i8[2, 1] scale 1.0 zero 0\n  return %1"),
-            "{printed}"
-        );
-        assert!(!printed.contains("const"), "{printed}");
-    }
-
-    #[test]
     fn elided_constants_are_for_reading_only() {
         let printed = print(&parse(CONV).unwrap(), Style::Elided);
         assert!(printed.contains("%1 = const [1, -2] : i8[2, 1, 1, 1]"));
