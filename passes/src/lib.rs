@@ -1,5 +1,8 @@
 //! Passes that keep the level: graph to graph, loops to loops.
+//!
+//! The crate knows no file and no instruction; the order of the graph passes is [`graph::PIPELINE`].
 
+pub mod graph;
 pub mod loops;
 
 /// Whether a pass did anything.
