@@ -3,3 +3,5 @@
 pub mod emulate;
 pub mod header;
 pub mod link;
+pub mod output;
+pub mod report;

@@ -1,3 +1,7 @@
-//! The command line of tinyc.
+//! The command line of tinyc: arguments in, files and text out. Everything else is in the library.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,97 @@
+//! The subcommands, one file each, and what they share: how errors are said and how the process ends.
+//!
+//! Exit codes: 0 where all is well, 1 for an error in what was given, 2 for arguments that make no sense.
+
+mod inspect;
+mod table;
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ir::diag::Diagnostic;
+
+/// Compiles an int8 neural network into an object file for Arm Cortex-M
+#[derive(Parser)]
+#[command(name = "tinyc", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what is in a model, and what of it would be refused
+    Inspect(inspect::Arguments),
+}
+
+/// Why a subcommand ended early.
+struct Failed {
+    /// The text file that the places in `errors` refer to.
+    file: Option<PathBuf>,
+    errors: Vec<Diagnostic>,
+}
+
+type Outcome = Result<(), Failed>;
+
+/// Does what the arguments of the process say.
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Inspect(arguments) => inspect::main(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            // Nobody is left to tell where this fails too.
+            let _ = io::stderr().write_all(failed.text().as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to the standard output. A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Diagnostic::new(format!("cannot write to the standard output: {error}")).into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The contents of a file that the user names.
+fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    std::fs::read(path).map_err(|error| Diagnostic::new(format!("cannot read `{}`: {error}", path.display())))
+}
+
+impl Failed {
+    /// All errors, each as `error: …`, its place as `--> file:line:column`, its help as `help: …`.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for Diagnostic { message, place, help } in &self.errors {
+            let _ = writeln!(text, "error: {message}");
+            if let Some(place) = place {
+                let file = self.file.as_ref().map_or(String::new(), |file| format!("{}:", file.display()));
+                let _ = writeln!(text, " --> {file}{}:{}", place.line, place.column);
+            }
+            if let Some(help) = help {
+                let _ = writeln!(text, "help: {help}");
+            }
+        }
+        text
+    }
+}
+
+impl From<Diagnostic> for Failed {
+    fn from(error: Diagnostic) -> Failed {
+        Failed { file: None, errors: vec![error] }
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failed {
+    fn from(errors: Vec<Diagnostic>) -> Failed {
+        Failed { file: None, errors }
+    }
+}
