@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tinyc_ir::diag::Diagnostic;
-use tinyc_ir::loops::text::{Style, parse_file, print_nest, print_with_lines};
+use tinyc_ir::loops::text::calls::{self, RunFile};
+use tinyc_ir::loops::text::{Style, parse_file, parse_nest, print_nest, print_with_lines};
+use tinyc_ir::loops::verify::{verify_at, verify_outline};
+use tinyc_ir::loops::{Nest, interp};
 use tinyc_ir::text::cases::{self, Case};
 
 fn main() {
@@ -39,6 +42,9 @@ fn files(folder: &str) -> Vec<PathBuf> {
 fn run_file(path: &Path) -> Result<(), Failed> {
     let mut text = std::fs::read_to_string(path)?;
     let bless = std::env::var_os("TINYC_BLESS").is_some();
+    if text.starts_with("//! test run") {
+        return run_calls(path, &text, bless);
+    }
     let cases = cases::split(&text);
     if cases.is_empty() {
         return Err("the file has no `//! test` line".into());
@@ -79,6 +85,12 @@ fn compare(case: &Case, outcome: &Outcome) -> Vec<String> {
 fn case_outcome(case: &Case) -> Result<Outcome, String> {
     match case.kind.as_str() {
         "print" => print(case),
+        "verify" => {
+            let mut errors = errors(&case.input);
+            // What has no place is expected on the first line of the case.
+            errors.iter_mut().filter(|(line, _)| *line == 0).for_each(|(line, _)| *line = case.line);
+            Ok(Outcome { errors, output: None })
+        }
         kind => Err(format!("`{kind}` is no kind of test")),
     }
 }
@@ -113,6 +125,55 @@ fn print_file(text: &str) -> Result<String, Diagnostic> {
     }
     let nests: Vec<String> = file.nests.iter().map(|(nest, _)| print_nest(nest, Style::Exact).text).collect();
     Ok(nests.join("\n"))
+}
+
+/// What the parser or else the verifier says.
+fn errors(text: &str) -> Vec<(u32, String)> {
+    match parse_file(text) {
+        Err(error) => vec![located(&error)],
+        Ok(file) => {
+            let nests = file.nests.iter().flat_map(|(nest, places)| verify_at(nest, places));
+            nests.chain(file.program.iter().flat_map(verify_outline)).map(|error| located(&error)).collect()
+        }
+    }
+}
+
+/// Runs the calls of a file, as it stands and as it prints, with and without checks.
+fn run_calls(path: &Path, text: &str, bless: bool) -> Result<(), Failed> {
+    let wrong = errors(text);
+    if let Some((line, message)) = wrong.first() {
+        return Err(format!("line {line}: {message}").into());
+    }
+    let slices = |memory: &mut [Vec<u8>], nest: &Nest| {
+        let mut params: Vec<&mut [u8]> = memory.iter_mut().map(Vec::as_mut_slice).collect();
+        interp::run_checked(nest, &mut params)
+    };
+    if bless {
+        let blessed = calls::bless(text, &mut |nest, memory| slices(memory, nest))?;
+        std::fs::write(path, blessed)?;
+        return Ok(());
+    }
+    let file = RunFile::parse(text)?;
+    if file.calls.is_empty() {
+        return Err("the file calls nothing".into());
+    }
+    for call in &file.calls {
+        let nest = &file.nests[call.nest];
+        let printed = parse_nest(&nest.to_string())?;
+        for nest in [nest, &printed] {
+            let mut memory = call.memory(nest);
+            slices(&mut memory, nest)?;
+            call.check(nest, &memory)?;
+            let mut unchecked = call.memory(nest);
+            let mut params: Vec<&mut [u8]> = unchecked.iter_mut().map(Vec::as_mut_slice).collect();
+            interp::run(nest, &mut params)?;
+            call.check(nest, &unchecked)?;
+        }
+        if call.expected.is_empty() {
+            return Err(format!("line {}: the call expects nothing", call.place.line).into());
+        }
+    }
+    Ok(())
 }
 
 /// The line and first line of an error, as the files have it.

@@ -24,8 +24,10 @@
 //! - Control flow depends on nothing but loop variables, and trip counts are constants.
 
 pub mod index;
+pub mod interp;
 pub mod prim;
 pub mod text;
+pub mod verify;
 pub mod walk;
 
 use std::sync::Arc;
@@ -49,6 +51,9 @@ entity! {
     /// A value with a name: defined once by `let`, or carried by a reduction.
     LocalId, "l"
 }
+
+/// Most iterations of one loop; with it, no product of an index overflows.
+pub const MOST_ITERATIONS: u32 = 1 << 24;
 
 /// One layer: buffers, and statements that read and write them.
 #[derive(Clone, Debug, Default, PartialEq)]

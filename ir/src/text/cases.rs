@@ -36,6 +36,7 @@ pub fn split(file: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for (line, text) in (1..).zip(file.lines()) {
         if let Some(words) = text.strip_prefix("//! test ") {
+            let words = words.split("//~").next().unwrap_or_default();
             let mut words = words.split_whitespace().map(str::to_string);
             let kind = words.next().unwrap_or_default();
             let input = "\n".repeat(line as usize - 1);

@@ -10,8 +10,8 @@
 //!
 //! - A call names the nest and gives the contents of parameters; the others, and all memory between elements, hold junk.
 //!   Behind the arrow stand parameters with what they hold afterwards. Lines that begin with `//!` and two blanks go on.
-//! - Contents are elements in row-major order of the logical shape, whatever the storage map: integers, `7 x 12`
-//!   (twelve times 7), `-8..8` (from -8 to 7); packed words and floats as the integer of their bits. `random 7` fills the
+//! - Contents are elements in row-major order of the logical shape, whatever the storage map: in
+//!   brackets integers, `7 x 12` (twelve times 7), `-8..8` (from -8 to 7); packed words and floats as the integer of their bits. `random 7` fills the
 //!   buffer with the sequence of seed 7, `random 7 in -8..8` with such small numbers.
 //! - A long result is a checksum: `y = crc 0x1234abcd`, the CRC-32 of the elements' bytes in logical order.
 

@@ -6,6 +6,9 @@ use crate::diag::{Diagnostic, Place};
 use crate::text::{Cursor, Tok};
 use crate::ty::Ty;
 
+/// Greatest factor or summand of an index: products with extents and strides stay far from the end of 64 bits.
+const LARGEST: u64 = 1 << 27;
+
 impl Parser<'_, '_> {
     /// Reads what stands behind `=`: an operation without parentheses, or an operand.
     pub fn value(&mut self) -> Result<Expr, Diagnostic> {
@@ -205,9 +208,9 @@ fn divisor(cursor: &mut Cursor) -> Result<u32, Diagnostic> {
 
 /// Refuses numbers so large that sums and products of them could overflow.
 fn checked(index: Index, place: Place) -> Result<Index, Diagnostic> {
-    let small = |n: i64| i32::try_from(n).is_ok();
+    let small = |n: i64| n.unsigned_abs() <= LARGEST;
     if small(index.constant) && index.terms.iter().all(|(coefficient, _)| small(*coefficient)) {
         return Ok(index);
     }
-    Err(Diagnostic::new("a number of the index does not fit in 32 bits").at(place))
+    Err(Diagnostic::new(format!("a number of the index is greater than {LARGEST}")).at(place))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::{
-    Buffer, BufferId, Index, Init, LocalId, Loop, Nest, Reduce, Role, Stmt, StorageMap, VarId,
+    Buffer, BufferId, Index, Init, LocalId, Loop, MOST_ITERATIONS, Nest, Reduce, Role, Stmt, StorageMap,
+    VarId,
 };
 use super::Places;
 use super::names::is_legal_name;
@@ -355,7 +356,12 @@ impl<'t> Parser<'_, 't> {
         }
         self.cursor.bump();
         self.cursor.expect("..")?;
+        let extent_place = self.cursor.place();
         let extent = self.cursor.int()?;
+        if extent > MOST_ITERATIONS {
+            let message = format!("a loop has at most {MOST_ITERATIONS} iterations, this one {extent}");
+            return Err(Diagnostic::new(message).at(extent_place));
+        }
         let unroll = self.cursor.eat_word("unroll");
         let var = self.nest.add_var(name);
         self.define(name, Name::Var(var), place)?;
