@@ -2,6 +2,7 @@
 //!
 //! `TINYC_BLESS=1` rewrites what the files expect.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -9,7 +10,7 @@ use tinyc_ir::diag::Diagnostic;
 use tinyc_ir::loops::text::calls::{self, RunFile};
 use tinyc_ir::loops::text::{Style, parse_file, parse_nest, print_nest, print_with_lines};
 use tinyc_ir::loops::verify::{verify_at, verify_outline};
-use tinyc_ir::loops::{Nest, interp};
+use tinyc_ir::loops::{Expr, Nest, Prim, Stmt, interp};
 use tinyc_ir::text::cases::{self, Case};
 
 fn main() {
@@ -20,7 +21,35 @@ fn main() {
             trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path)));
         }
     }
+    trials.push(Trial::test("every operation is run", every_operation_is_run));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// The run files reach each row of the table of operations.
+fn every_operation_is_run() -> Result<(), Failed> {
+    let mut met = BTreeSet::new();
+    for path in files("run") {
+        for (nest, _) in parse_file(&std::fs::read_to_string(path)?)?.nests {
+            nest.walk(&mut |_, stmt| {
+                if let Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) = stmt {
+                    operations(value, &mut met);
+                }
+            });
+        }
+    }
+    let missing: Vec<_> = Prim::ALL.iter().filter(|prim| !met.contains(prim)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("no run file has {missing:?}").into()) }
+}
+
+fn operations(expr: &Expr, met: &mut BTreeSet<Prim>) {
+    match expr {
+        Expr::Op { prim, args, .. } => {
+            met.insert(*prim);
+            args.iter().for_each(|arg| operations(arg, met));
+        }
+        Expr::Lookup(_, at) => operations(at, met),
+        Expr::Int(..) | Expr::Index(_) | Expr::Local(..) | Expr::Load(_) => {}
+    }
 }
 
 /// What a case gives.
@@ -91,6 +120,7 @@ fn case_outcome(case: &Case) -> Result<Outcome, String> {
             errors.iter_mut().filter(|(line, _)| *line == 0).for_each(|(line, _)| *line = case.line);
             Ok(Outcome { errors, output: None })
         }
+        "fault" => faults(case),
         kind => Err(format!("`{kind}` is no kind of test")),
     }
 }
@@ -136,6 +166,24 @@ fn errors(text: &str) -> Vec<(u32, String)> {
             nests.chain(file.program.iter().flat_map(verify_outline)).map(|error| located(&error)).collect()
         }
     }
+}
+
+/// What stops each nest, which the verifier accepts, when every parameter holds zeros and every byte is watched.
+fn faults(case: &Case) -> Result<Outcome, String> {
+    let wrong = errors(&case.input);
+    if let Some((line, message)) = wrong.first() {
+        return Err(format!("line {line}: {message}"));
+    }
+    let file = parse_file(&case.input).map_err(|error| error.to_string())?;
+    let mut errors = Vec::new();
+    for (nest, places) in &file.nests {
+        let mut memory: Vec<_> = nest.params().map(|id| vec![0; nest.buffers[id.idx()].bytes()]).collect();
+        let mut params: Vec<&mut [u8]> = memory.iter_mut().map(Vec::as_mut_slice).collect();
+        if let Err(error) = interp::run_checked(nest, &mut params) {
+            errors.push(located(&error.at(places.nest)));
+        }
+    }
+    Ok(Outcome { errors, output: None })
 }
 
 /// Runs the calls of a file, as it stands and as it prints, with and without checks.

@@ -102,3 +102,55 @@ fn gather(tensor: &TensorSlot, memory: &[u8]) -> Vec<u8> {
     let size = buffer.elem.bytes();
     buffer.positions().into_iter().flat_map(|position| memory[position * size..][..size].to_vec()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::text::parse_program;
+    use crate::loops::verify::verify_program;
+
+    const COUNTING: &str = "program @counting {
+  tensor x: i8[2, 2] input 0
+  tensor t: i8[2, 2] map (d1: 2, d0 + 1: 4) align 4 slack 4 temporary
+  tensor count: i32[1] persistent
+  tensor y: i8[2, 2] output 1
+  tensor z: i32[1] output 0
+  layer @turn(x, t) op \"copy\" macs 0 sources [0]
+  layer @count_up(count) op \"add\" macs 0 sources [1]
+  layer @sum(t, count, y, z) op \"add\" macs 4 sources [1]
+}
+loops @turn(x: i8[2, 2], t: i8[2, 2] map (d1: 2, d0 + 1: 4)) {
+  for i in 0..2 {
+    for j in 0..2 { t[i, j] = x[i, j] }
+  }
+}
+loops @count_up(n: i32[1]) {
+  n[0] = add n[0], 1
+}
+loops @sum(t: i8[2, 2] map (d1: 2, d0 + 1: 4) align 4, n: i32[1], y: i8[2, 2], z: i32[1]) {
+  for i in 0..2 {
+    for j in 0..2 { y[i, j] = add sext(t[i, j]), n[0] }
+  }
+  z[0] = n[0]
+}
+";
+
+    #[test]
+    fn state_stays_and_outputs_come_by_position() {
+        let program = parse_program(COUNTING).unwrap();
+        assert_eq!(verify_program(&program), []);
+        let mut runner = Runner::new(&program, Checks::On).unwrap();
+        assert_eq!(runner.run(&[vec![1, 2, 3, 4]]).unwrap(), [vec![1, 0, 0, 0], vec![2, 3, 4, 5]]);
+        assert_eq!(runner.run(&[vec![1, 2, 3, 255]]).unwrap(), [vec![2, 0, 0, 0], vec![3, 4, 5, 1]]);
+        assert_eq!(runner.tensor(1), [1, 2, 3, 255]);
+        assert_eq!(run_program(&program, &[vec![0; 4]]).unwrap()[0], [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn inputs_have_their_size() {
+        let program = parse_program(COUNTING).unwrap();
+        let message = |inputs: &[Vec<u8>]| run_program(&program, inputs).unwrap_err().message;
+        assert_eq!(message(&[]), "there is no input 0");
+        assert_eq!(message(&[vec![0; 3]]), "the input `x` has 4 bytes, found 3");
+    }
+}

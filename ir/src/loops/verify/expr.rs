@@ -73,7 +73,7 @@ impl Verifier<'_> {
                 let (name, nth) = (row.name, idx + 1);
                 self.error(format!("operand {nth} of `{name}` is `{ty}`, expected {wanted}"));
                 right = false;
-            } else if operand.must_agree() && types[first] != *ty {
+            } else if operand.must_agree() && operand.accepts(types[first]) && types[first] != *ty {
                 let (name, nth, wanted) = (row.name, idx + 1, types[first]);
                 self.error(format!(
                     "operand {nth} of `{name}` is `{ty}`, operand {} is `{wanted}`",

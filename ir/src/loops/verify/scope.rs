@@ -214,3 +214,102 @@ fn register_text(name: &str, shape: &[u32], flat: usize) -> String {
     }
     if at.is_empty() { name.to_string() } else { format!("{name}[{}]", at.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify;
+    use super::*;
+    use crate::loops::{Access, Buffer, Nest, Role, VarId};
+    use crate::ty::Ty;
+
+    /// What text cannot say: `body` builds statements with the ids of two variables, two locals and a buffer.
+    fn messages(body: impl Fn([VarId; 2], [LocalId; 2], BufferId) -> Vec<Stmt>) -> Vec<String> {
+        let mut nest = Nest::new("f");
+        let y = nest.add_buffer(Buffer::new("y", Ty::I32, &[4], Role::Param));
+        let vars = [nest.add_var("i"), nest.add_var("j")];
+        let locals = [nest.add_local("a", Ty::I32, &[]), nest.add_local("b", Ty::I32, &[])];
+        nest.body = body(vars, locals, y);
+        verify(&nest).into_iter().map(|error| error.message).collect()
+    }
+
+    fn for_loop(var: VarId, body: Vec<Stmt>) -> Stmt {
+        Stmt::For(Loop { var, extent: 4, unroll: false }, body)
+    }
+
+    fn store(buffer: BufferId, at: Index, value: Expr) -> Stmt {
+        Stmt::Store(Access { buffer, index: vec![at], ty: Ty::I32, border: None }, value)
+    }
+
+    fn one() -> Expr {
+        Expr::Int(1, Ty::I32)
+    }
+
+    #[test]
+    fn variables_belong_to_one_loop() {
+        let found = messages(|[i, _], _, _| vec![for_loop(i, vec![]), for_loop(i, vec![])]);
+        assert_eq!(found, ["`@f`, statement s1: two loops have the same variable `i` (v0)"]);
+        let found = messages(|[i, j], _, y| {
+            vec![for_loop(i, vec![store(y, Index::var(j), one())]), store(y, Index::var(i), one())]
+        });
+        let expected = [
+            "`@f`, statement s1: `j` (v1) is used outside of its loop",
+            "`@f`, statement s2: `i` (v0) is used outside of its loop",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn values_are_defined_once_and_before_their_use() {
+        let read = |local| Expr::Local(local, vec![]);
+        let found = messages(|[i, _], [a, b], y| {
+            vec![
+                store(y, Index::constant(0), read(a)),
+                for_loop(i, vec![Stmt::Let(a, one()), Stmt::Let(a, one())]),
+                store(y, Index::constant(0), read(a)),
+                Stmt::Let(b, read(b)),
+                Stmt::Set(b, vec![], one()),
+            ]
+        });
+        let expected = [
+            "`@f`, statement s0: `a` (l0) is used before it is defined",
+            "`@f`, statement s3: `a` (l0) is defined a second time",
+            "`@f`, statement s4: `a` (l0) is used behind the end of its block",
+            "`@f`, statement s5: `b` (l1) is used before it is defined",
+            "`@f`, statement s6: `b` is defined by a `let` and cannot be set",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn carried_values_end_with_their_reduction() {
+        let found = messages(|_, [a, _], _| {
+            let set = |value| Stmt::Set(a, vec![], value);
+            let init = vec![set(one())];
+            let reduce = Reduce { carried: vec![a], loops: vec![], init, update: vec![], finish: vec![] };
+            vec![set(one()), Stmt::Reduce(reduce), set(one())]
+        });
+        let expected = [
+            "`@f`, statement s0: `a` is set outside of its `reduce`",
+            "`@f`, statement s3: `a` is set outside of its `reduce`",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn names_are_legal_and_parameters_come_first() {
+        let mut nest = Nest::new("f g");
+        nest.add_buffer(Buffer::new("s", Ty::I32, &[4], Role::Scratch));
+        nest.add_buffer(Buffer::new("s", Ty::I32, &[4], Role::Param));
+        let (var, local) = (nest.add_var("for"), nest.add_local("a b", Ty::I32, &[]));
+        nest.body = vec![for_loop(var, vec![Stmt::Let(local, one())])];
+        let found: Vec<_> = verify(&nest).into_iter().map(|error| error.message).collect();
+        let expected = [
+            "`@f g`: `f g` is no C identifier",
+            "`@f g`, buffer `s`: there are two buffers `s`",
+            "`@f g`, buffer `s`: the parameter `s` comes behind a buffer that is none",
+            "`@f g`, statement s0: `for` is no legal name",
+            "`@f g`, statement s1: `a b` is no legal name",
+        ];
+        assert_eq!(found, expected);
+    }
+}
