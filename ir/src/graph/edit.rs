@@ -275,7 +275,8 @@ impl Graph {
         let mut seen = vec![false; self.values.len()];
         let mut order = Vec::new();
         let mut define = |value: Value| {
-            if !std::mem::replace(&mut seen[value.idx()], true) {
+            if let Some(seen @ false) = seen.get_mut(value.idx()) {
+                *seen = true;
                 order.push(value);
             }
         };
@@ -297,5 +298,88 @@ fn describe(source: u32, op: &Op, name: &str) -> String {
     match name {
         "" => format!("op {source} `{}`", op.name()),
         name => format!("op {source} `{}` (`{name}`)", op.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::ops::{Relu, Reshape};
+    use crate::graph::text::{Style, parse, print};
+
+    fn graph() -> Graph {
+        let text = "graph @g(%0: i8[2] scale 1 zero 0) {
+            %1 = reshape %0 {shape = [1, 2]} : i8[1, 2] scale 1 zero 0
+            %2 = relu %1 {clamp = [0, 127], single_ratio = false} : i8[1, 2] scale 0.5 zero 0
+            %3 = reshape %2 {shape = [2, 1]} : i8[2, 1] scale 0.5 zero 0
+            %4 = const [1, 2] : i8[1, 2] scale 0.5 zero 0
+            %5 = add %2, %4 {clamp = [-128, 127]} : i8[1, 2] scale 1 zero 0
+            return %3, %5
+        }";
+        parse(text).unwrap()
+    }
+
+    #[test]
+    fn kinds_readers_and_definitions_are_found() {
+        let g = graph();
+        let [first, second] = g.find::<Reshape>()[..] else { panic!("two of them") };
+        assert_eq!(g.op(first).shape, [1, 2]);
+        assert_eq!(g.op(OpId::from(second)).inputs, [Value(2)]);
+        assert_eq!(g.users(Value(2)), [OpId(2), OpId(3)]);
+        assert_eq!(g.def_op(g.output(second)), Some(OpId(2)));
+        assert!(g.typed::<Relu>(first.into()).is_none());
+    }
+
+    #[test]
+    fn only_read_by_counts_other_readers_and_outputs() {
+        let mut g = graph();
+        let relu = g.find::<Relu>()[0];
+        assert!(g.only_read_by::<Reshape>(Value(1), relu).is_some());
+        assert!(g.only_read_by::<Relu>(Value(1), relu).is_none());
+        assert!(g.only_read_by::<Relu>(Value(2), OpId(2)).is_none());
+        assert!(g.only_read_by::<Reshape>(Value(0), OpId(0)).is_none());
+        g.add_output(Value(1));
+        assert!(g.only_read_by::<Reshape>(Value(1), relu).is_none());
+    }
+
+    #[test]
+    fn removals_leave_a_sound_graph_and_compact_renumbers_it() {
+        let mut g = graph();
+        let last = g.find::<Reshape>()[1];
+        g.replace_uses(Value(3), Value(2));
+        g.remove_op(last);
+        assert_eq!(g.outputs, [Value(2), Value(5)]);
+        let relu = g.find::<Relu>()[0];
+        g.replace_by_const(relu, vec![3, 4].into());
+        assert_eq!(crate::graph::verify(&g), []);
+        let before = print(&g, Style::Full);
+        g.compact();
+        assert_eq!(print(&g, Style::Full), before);
+        assert_eq!((g.values.len(), g.ops.len()), (5, 2));
+        assert_eq!(crate::graph::verify(&g), []);
+    }
+
+    #[test]
+    fn a_refused_operator_leaves_the_graph_as_it_was() {
+        let mut g = graph();
+        let before = g.clone();
+        let relu = Relu { clamp: [5, 4], single_ratio: false };
+        let quant = Quant::PerTensor { scale: 1.0, zero: 0 };
+        let refused = g.add_op(relu, &[Value(0)], quant, "act", 9).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "error: op 9 `relu` (`act`): `clamp` is [5, 4], expected two increasing numbers from -128 to 127"
+        );
+        assert_eq!(g, before);
+    }
+
+    #[test]
+    fn a_broken_graph_still_prints() {
+        let mut g = graph();
+        g.ops[1] = None;
+        g.outputs.push(Value(77));
+        let text = print(&g, Style::Full);
+        assert!(text.contains("  // %2 was computed by an operator that is gone\n"), "{text}");
+        assert!(text.contains("%undefined"), "{text}");
     }
 }

@@ -72,10 +72,16 @@ impl Printer<'_> {
             match &self.graph.value(value).def {
                 Def::Input(_) => {}
                 Def::Const(_) => self.constant(out, value)?,
-                Def::Op(id) => {
-                    self.op(out, self.graph.op(*id), n_ops)?;
-                    n_ops += 1;
-                }
+                Def::Op(id) => match self.graph.ops.get(id.idx()).and_then(Option::as_ref) {
+                    Some(op) => {
+                        self.op(out, op, n_ops)?;
+                        n_ops += 1;
+                    }
+                    // A pass broke the graph; what is left of it must still print.
+                    None => {
+                        writeln!(out, "  // {} was computed by an operator that is gone", self.value(value))?
+                    }
+                },
             }
         }
         writeln!(
@@ -118,9 +124,9 @@ impl Printer<'_> {
     }
 
     fn value(&self, value: Value) -> String {
-        match self.numbers[value.idx()] {
-            Some(number) => format!("%{number}"),
-            None => "%undefined".into(),
+        match self.numbers.get(value.idx()) {
+            Some(Some(number)) => format!("%{number}"),
+            _ => "%undefined".into(),
         }
     }
 
