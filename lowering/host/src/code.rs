@@ -10,12 +10,12 @@ use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
 use ir::diag::Diagnostic;
-use ir::loops::Nest;
+use ir::loops::{Nest, Stmt};
 
 use crate::emit;
 use crate::memory::Memory;
 
-/// The functions of some nests.
+/// The functions of some nests and of the constants that are nests.
 pub struct Code {
     /// `None` only while it is dropped.
     module: Option<JITModule>,
@@ -30,13 +30,13 @@ struct NestFunction {
 }
 
 impl Code {
-    /// Compiles a function for each nest.
-    pub fn new<'a>(nests: impl IntoIterator<Item = &'a Nest>) -> Result<Self, Diagnostic> {
+    /// Compiles a function for each body: that of the nest beside it, or of one of its constants.
+    pub fn new(bodies: &[(&Nest, &[Stmt])]) -> Result<Self, Diagnostic> {
         let mut module = JITModule::new(JITBuilder::with_isa(host_isa()?, default_libcall_names()));
         let mut scratch = FunctionBuilderContext::new();
         let mut functions = Vec::new();
-        for (idx, nest) in nests.into_iter().enumerate() {
-            let id = define(&mut module, &mut scratch, idx, nest)?;
+        for (idx, (nest, body)) in bodies.iter().enumerate() {
+            let id = define(&mut module, &mut scratch, idx, nest, body)?;
             let buffers = nest.buffers.iter().map(|buffer| buffer.bytes()).collect();
             functions.push(NestFunction { id, buffers });
         }
@@ -93,15 +93,16 @@ fn define(
     scratch: &mut FunctionBuilderContext,
     idx: usize,
     nest: &Nest,
+    body: &[Stmt],
 ) -> Result<FuncId, Diagnostic> {
     let refused = |error: ModuleError| refused(&format!("`{}`", nest.name), &error.to_string());
     let pointer = module.target_config().pointer_type();
     let mut signature = Signature::new(module.target_config().default_call_conv);
     signature.params.push(AbiParam::new(pointer));
-    let id = module.declare_function(&format!("layer_{idx}"), Linkage::Local, &signature).map_err(refused)?;
+    let id = module.declare_function(&format!("body_{idx}"), Linkage::Local, &signature).map_err(refused)?;
     let name = UserFuncName::user(0, id.as_u32());
     let mut context = Context::for_function(Function::with_name_signature(name, signature));
-    emit::emit(nest, &mut context.func, scratch, module.target_config());
+    emit::emit(nest, body, &mut context.func, scratch, module.target_config());
     module.define_function(id, &mut context).map_err(refused)?;
     Ok(id)
 }

@@ -14,9 +14,11 @@ use ir::ty::Ty;
 
 use crate::prims;
 
-/// Fills `function`, whose only parameter is the address of the buffers' addresses.
+/// Fills `function`, whose only parameter is the address of the buffers' addresses, with `body`: that of the nest or of
+/// one of its constants.
 pub fn emit(
     nest: &Nest,
+    body: &[Stmt],
     function: &mut Function,
     scratch: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
@@ -34,7 +36,7 @@ pub fn emit(
     let places = nest.locals.iter().map(|local| Place::new(&mut builder, local)).collect();
     let extents = vec![1; nest.vars.len() + 1];
     let mut emitter = Emitter { nest, builder, bases, vars, extents, places };
-    emitter.stmts(&nest.body);
+    emitter.stmts(body);
     emitter.builder.ins().return_(&[]);
     emitter.builder.finalize(config);
 }

@@ -9,7 +9,7 @@ mod memory;
 mod prims;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Buffer, Lifetime, Nest, Program, Role, StorageMap, TensorSlot};
+use ir::loops::{Buffer, Init, Lifetime, Nest, Program, Role, Stmt, StorageMap, TensorSlot};
 
 use code::Code;
 use memory::Memory;
@@ -42,10 +42,10 @@ pub fn compile(program: &Program) -> Result<HostProgram, Diagnostic> {
     }
     let mut layers = Vec::new();
     for layer in &program.layers {
-        let blocks = blocks_of(&layer.nest, &mut memory, &layer.args)?;
-        layers.push(blocks);
+        layers.push(blocks_of(&layer.nest, &mut memory, &layer.args)?);
     }
-    let code = Code::new(program.layers.iter().map(|layer| &layer.nest))?;
+    let nests: Vec<&Nest> = program.layers.iter().map(|layer| &layer.nest).collect();
+    let code = code_of(&nests, &mut memory, &layers)?;
     let tensors = program.tensors.clone();
     let inputs = in_order(&tensors, |lifetime| match lifetime {
         Lifetime::Input(position) => Some(position),
@@ -69,7 +69,7 @@ pub fn compile_nest(nest: &Nest) -> Result<HostNest, Diagnostic> {
     }
     let args: Vec<usize> = params.iter().map(|(block, _)| *block).collect();
     let blocks = blocks_of(nest, &mut memory, &args)?;
-    let code = Code::new([nest])?;
+    let code = code_of(&[nest], &mut memory, std::slice::from_ref(&blocks))?;
     Ok(HostNest { code, memory, blocks, params })
 }
 
@@ -143,6 +143,25 @@ impl HostNest {
     }
 }
 
+/// The code of all nests, in order; computes the constants that are nests, which the interpreter does for all others:
+/// so each checks the other.
+fn code_of(nests: &[&Nest], memory: &mut Memory, blocks: &[Vec<usize>]) -> Result<Code, Diagnostic> {
+    let mut bodies: Vec<(&Nest, &[Stmt])> = nests.iter().map(|nest| (*nest, nest.body.as_slice())).collect();
+    let mut constants = Vec::new();
+    for (nest, blocks) in nests.iter().zip(blocks) {
+        // A constant reads only those before it.
+        for (_, body) in nest.const_nests() {
+            constants.push((bodies.len(), blocks));
+            bodies.push((nest, body));
+        }
+    }
+    let code = Code::new(&bodies)?;
+    for (function, blocks) in constants {
+        code.call(function, memory, blocks);
+    }
+    Ok(code)
+}
+
 /// The block behind each buffer of `nest`: those of `args` for the parameters, new ones for scratch and constants.
 fn blocks_of(nest: &Nest, memory: &mut Memory, args: &[usize]) -> Result<Vec<usize>, Diagnostic> {
     expect_count(&format!("arguments of `{}`", nest.name), args.len(), nest.params().count())?;
@@ -157,20 +176,14 @@ fn blocks_of(nest: &Nest, memory: &mut Memory, args: &[usize]) -> Result<Vec<usi
                     .map_err(|have| too_small(nest, buffer, have))?;
                 block
             }
-            Role::Scratch => memory.add(buffer.bytes(), buffer.map.align),
-            Role::Const(ir::loops::Init::Data(data)) => {
+            Role::Scratch | Role::Const(Init::Nest(_)) => memory.add(buffer.bytes(), buffer.map.align),
+            Role::Const(Init::Data(data)) => {
                 let block = memory.add(buffer.bytes(), buffer.map.align);
                 if data.len() > buffer.bytes() {
                     return Err(too_small(nest, buffer, buffer.bytes()));
                 }
                 memory.bytes_mut(block)[..data.len()].copy_from_slice(data);
                 block
-            }
-            Role::Const(ir::loops::Init::Nest(_)) => {
-                return Err(Diagnostic::new(format!(
-                    "constant `{}` of `{}` is computed, the host knows only data",
-                    buffer.name, nest.name
-                )));
             }
         };
         blocks.push(block);
