@@ -7,7 +7,7 @@ use ir::fixed::Multiplier;
 use ir::graph::ops::Add;
 use ir::loops::{Nest, Prim};
 
-use crate::builder::{Axis, Ex, Ix, ZERO, binary, requantize};
+use crate::builder::{Axis, Ex, Ix, ZERO, axis_names, binary, less, requantize};
 use crate::site::Site;
 
 /// A clamp that changes nothing.
@@ -23,17 +23,19 @@ pub fn add(site: &Site, op: &Add) -> Result<Nest, Diagnostic> {
 
     let mut b = site.builder();
     let ([x0, x1], y) = site.buffers(&mut b, [("a", a_shape), ("b", b_shape)], ("y", y_shape));
-    let names: Vec<String> = (0..y_shape.len()).map(|dim| format!("i{dim}")).collect();
+    let names = axis_names(y_shape.len());
     let axes: Vec<Axis> = names.iter().map(String::as_str).zip(y_shape.iter().copied()).collect();
     let scaled = |x: Ex, zero: i32, Multiplier { value, shift }: Multiplier| {
-        let fine = binary(Prim::Shl, x - zero, params.left_shift as i32);
+        let fine = binary(Prim::Shl, less(x, zero), params.left_shift as i32);
         requantize(fine, value, shift, 0, NO_CLAMP)
     };
     b.each_of(&axes, |b, at| {
-        let first = scaled(x0.at(repeated(at, a_shape)), params.zeros[0], params.multipliers[0]);
-        let second = scaled(x1.at(repeated(at, b_shape)), params.zeros[1], params.multipliers[1]);
+        let from_a = scaled(x0.at(repeated(at, a_shape)), params.zeros[0], params.multipliers[0]);
+        let from_a = b.bind("from_a", from_a);
+        let from_b = scaled(x1.at(repeated(at, b_shape)), params.zeros[1], params.multipliers[1]);
+        let from_b = b.bind("from_b", from_b);
         let Multiplier { value, shift } = params.out;
-        b.store(y, at, requantize(first + second, value, shift, params.zero_out, op.clamp));
+        b.store(y, at, requantize(from_a + from_b, value, shift, params.zero_out, op.clamp));
     });
     Ok(b.finish())
 }

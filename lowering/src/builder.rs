@@ -346,6 +346,19 @@ fn fixed<const N: usize>(at: &[Ix]) -> [Ix; N] {
     at.try_into().expect("there is one variable for each axis")
 }
 
+/// Names for the loops over `rank` dimensions that mean nothing in particular: `i`, or `i0`, `i1`, …
+pub fn axis_names(rank: usize) -> Vec<String> {
+    match rank {
+        1 => vec!["i".into()],
+        _ => (0..rank).map(|dim| format!("i{dim}")).collect(),
+    }
+}
+
+/// The value less a zero point.
+pub fn less(value: Ex, zero: i32) -> Ex {
+    if zero == 0 { value } else { value - zero }
+}
+
 /// An operation without attributes.
 pub fn op<const N: usize>(prim: Prim, args: [Ex; N]) -> Ex {
     op_with(prim, args, [])

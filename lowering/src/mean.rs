@@ -8,14 +8,14 @@ use ir::graph::ops::Mean;
 use ir::graph::ops::mean::MeanParams;
 use ir::loops::Nest;
 
-use crate::builder::{Axis, Ex, Ix, Loc, requantize};
+use crate::builder::{Axis, Ex, Ix, Loc, axis_names, requantize};
 use crate::site::Site;
 
 pub fn mean(site: &Site, op: &Mean) -> Result<Nest, Diagnostic> {
     let x_ty = site.ty(0);
     let params = op.params(x_ty, site.out());
     let is_summed = |dim: usize| op.axes.contains(&dim);
-    let names: Vec<String> = (0..x_ty.shape.len()).map(|dim| format!("i{dim}")).collect();
+    let names = axis_names(x_ty.shape.len());
     let axes = |summed: bool| {
         let kept = |dim: &usize| is_summed(*dim) == summed;
         let axis = |dim: usize| (names[dim].as_str(), x_ty.shape[dim]);
@@ -44,5 +44,6 @@ pub fn mean(site: &Site, op: &Mean) -> Result<Nest, Diagnostic> {
 /// The element for a sum.
 fn result(params: &MeanParams, sum: impl Into<Ex>) -> Ex {
     let Multiplier { value, shift } = params.multiplier;
-    requantize(sum.into() + params.offset, value, shift, params.zero_out, [-128, 127])
+    let sum = if params.offset == 0 { sum.into() } else { sum.into() + params.offset };
+    requantize(sum, value, shift, params.zero_out, [-128, 127])
 }

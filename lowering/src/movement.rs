@@ -5,7 +5,7 @@ use ir::graph::ops::{Pad, Transpose};
 use ir::graph::{Def, Graph, Value};
 use ir::loops::Nest;
 
-use crate::builder::{Axis, Buf, Builder, Ix};
+use crate::builder::{Axis, Buf, Builder, Ix, axis_names};
 use crate::site::Site;
 use crate::slots::Slots;
 
@@ -24,7 +24,7 @@ pub fn transpose(site: &Site, op: &Transpose) -> Result<Nest, Diagnostic> {
     let (x_ty, y_ty) = (site.ty(0), site.out());
     let mut b = site.builder();
     let ([x], y) = site.buffers(&mut b, [("x", &x_ty.shape)], ("y", &y_ty.shape));
-    let names: Vec<String> = (0..y_ty.shape.len()).map(|dim| format!("i{dim}")).collect();
+    let names = axis_names(y_ty.shape.len());
     let axes: Vec<Axis> = names.iter().map(String::as_str).zip(y_ty.shape.iter().copied()).collect();
     b.each_of(&axes, |b, to| {
         let mut from = to.to_vec();

@@ -21,18 +21,15 @@ pub fn avg_pool2d(site: &Site, op: &AvgPool2d) -> Result<Nest, Diagnostic> {
         b.data("count", ir::ty::Ty::I32, &[rows, columns], bytes.into())
     });
     let finish = |b: &mut Builder, sum: Loc, row: Ix, column: Ix| match table {
-        None => mean(sum, counts[0], counts[0] / 2),
+        None => mean(sum, counts[0], counts[0] / 2, -(counts[0] / 2)),
         Some(table) => {
             let n = b.bind("n", table.at([row, column]));
-            mean(sum, n, binary(Prim::Asr, n, 1))
+            let half = b.bind("half", binary(Prim::Asr, n, 1));
+            mean(sum, n, half, Ex::from(0) - half)
         }
     };
-    pool.nest(
-        &mut b,
-        0,
-        |sum, x| sum + x,
-        |b, sum, row, column| clamp(finish(b, sum, row, column), op.clamp),
-    );
+    let finish = |b: &mut Builder, sum, row, column| limited(finish(b, sum, row, column), op.clamp);
+    pool.nest(&mut b, 0, |sum, x| sum + x, finish);
     Ok(b.finish())
 }
 
@@ -42,15 +39,19 @@ pub fn max_pool2d(site: &Site, op: &MaxPool2d) -> Result<Nest, Diagnostic> {
     let mut b = site.builder();
     let pool = Pool::new(&mut b, site, op.geometry(), least);
     let max = |greatest: Loc, x: Ex| binary(Prim::Max, greatest, x);
-    pool.nest(&mut b, least, max, |_, greatest, _, _| clamp(greatest, op.clamp));
+    pool.nest(&mut b, least, max, |_, greatest, _, _| limited(greatest.into(), op.clamp));
     Ok(b.finish())
 }
 
 /// The sum over the number, rounded to nearest, ties away from zero.
-fn mean(sum: Loc, n: impl Into<Ex>, half: impl Into<Ex>) -> Ex {
-    let half = half.into();
-    let rounding = select(op(Prim::Lt, [0.into(), sum.into()]), half.clone(), Ex::from(0) - half);
-    binary(Prim::Div, sum + rounding, n)
+fn mean(sum: Loc, n: impl Into<Ex>, half: impl Into<Ex>, minus_half: impl Into<Ex>) -> Ex {
+    let is_positive = op(Prim::Lt, [0.into(), sum.into()]);
+    binary(Prim::Div, sum + select(is_positive, half, minus_half), n)
+}
+
+/// A value between the least and the greatest element, clamped where that may change it.
+fn limited(value: Ex, limits: [i32; 2]) -> Ex {
+    if limits == [-128, 127] { value } else { clamp(value, limits) }
 }
 
 /// A window over the rows and columns of a tensor.

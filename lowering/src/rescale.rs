@@ -6,7 +6,7 @@ use ir::graph::ops::{Quantize, Relu};
 use ir::loops::Nest;
 use ir::ty::Ty;
 
-use crate::builder::ZERO;
+use crate::builder::{ZERO, less};
 use crate::site::Site;
 
 pub fn quantize(site: &Site) -> Result<Nest, Diagnostic> {
@@ -26,7 +26,7 @@ fn rescale(site: &Site, multiplier: Multiplier, clamp: [i32; 2]) -> Nest {
     let ([x], y) = site.buffers(&mut b, [("x", &[len])], ("y", &[len]));
     let requant = site.requant(&mut b, &[multiplier], clamp);
     b.each([("i", len)], |b, [i]| {
-        b.store(y, [i], requant.apply(x.at([i]) - site.zero(0), ZERO));
+        b.store(y, [i], requant.apply(less(x.at([i]), site.zero(0)), ZERO));
     });
     b.finish()
 }

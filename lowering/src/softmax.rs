@@ -31,8 +31,8 @@ pub fn softmax(site: &Site, attributes: &Softmax) -> Result<Nest, Diagnostic> {
             b.reduce("sum", 0, [("j", depth)], summand, |b, sum| {
                 let (scale, shift) = reciprocal(b, sum);
                 b.each([("k", depth)], |b, [k]| {
-                    let quotient = quotient(high_mul(scale, exp(top, k)), shift, depth);
-                    b.store(y, [row, k], ssat8(quotient - 128));
+                    let product = b.bind("product", high_mul(scale, exp(top, k)));
+                    b.store(y, [row, k], ssat8(quotient(product, shift, depth) - 128));
                 });
             });
         });
@@ -63,7 +63,7 @@ fn reciprocal(b: &mut Builder, sum: Loc) -> (Loc, Loc) {
 }
 
 /// `product / 2^shift`, rounded.
-fn quotient(product: Ex, shift: Loc, depth: usize) -> Ex {
+fn quotient(product: Loc, shift: Loc, depth: usize) -> Ex {
     // The sum of up to 511 exponentials is below 2^9; only longer rows can ask for shifts beyond a word, which give 0.
     if depth < 1 << (SUM_INTEGER_BITS - 3) {
         return round_shift(product, shift);

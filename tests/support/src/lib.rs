@@ -5,6 +5,8 @@
 //! optional folder beside the repository. A golden case is a set of inputs with the outputs that the reference
 //! kernels give for them.
 
+pub mod files;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
