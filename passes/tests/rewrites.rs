@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ir::loops::Nest;
-use ir::loops::text::parse_nest;
+use ir::loops::text::parse_file;
 use ir::text::cases::Case;
 use test_support::files::{self, Outcome};
 use tinyc_passes::loops::PASSES;
@@ -13,7 +13,8 @@ fn main() -> ExitCode {
 }
 
 fn rewrite(case: &Case) -> Result<Outcome, String> {
-    let before = parse_nest(&case.input).map_err(|error| error.to_string())?;
+    let file = parse_file(&case.input).map_err(|error| error.to_string())?;
+    let [(before, places)] = &file.nests[..] else { return Err("expected one nest".into()) };
     let mut after = before.clone();
     let result = match (case.kind.as_str(), &case.args[..]) {
         ("pass", [name]) => {
@@ -23,9 +24,9 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
         (kind, _) => return Err(format!("`{kind}` is no kind of test")),
     };
     match result {
-        Err(error) => Ok(Outcome::refused(case, &error)),
+        Err(error) => Ok(Outcome::refused(case, &error.at(places.nest))),
         Ok(()) => {
-            expect_same(&before, &after)?;
+            expect_same(before, &after)?;
             Ok(Outcome::printed(after.to_string()))
         }
     }
