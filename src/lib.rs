@@ -4,4 +4,5 @@ pub mod emulate;
 pub mod header;
 pub mod link;
 pub mod output;
+pub mod pipeline;
 pub mod report;

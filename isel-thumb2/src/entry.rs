@@ -1,0 +1,57 @@
+//! The functions that a firmware calls: `run` and `run_until` call the layers one after the other.
+
+use crate::emit::{Emitted, straight};
+use crate::frame::{Frame, Home};
+use crate::isa::imm::{Cond, Imm16, Shift};
+use crate::isa::{Inst, Reg, ops};
+use crate::object::RelocKind;
+use crate::select::asm;
+
+/// Where the address of the arena waits between calls.
+const ARENA: Reg = Reg::core(4);
+/// Where the number of the layer after the last one waits.
+const LAST: Reg = Reg::core(5);
+
+type Line = (Inst, Option<(RelocKind, String)>);
+
+/// `void run(void *arena)`: calls every layer with the arena.
+pub fn run(symbol: String, layers: &[String]) -> Emitted {
+    let frame = Frame::new([ops::mov(ARENA, Reg::core(0))].into_iter(), 0, Home { fpu: false }, true);
+    let mut lines = plain(frame.prologue());
+    lines.push((ops::mov(ARENA, Reg::core(0)), None));
+    for layer in layers {
+        lines.push((ops::mov(Reg::core(0), ARENA), None));
+        lines.push((asm::call(), Some((RelocKind::ThmCall, layer.clone()))));
+    }
+    lines.extend(plain(frame.epilogue()));
+    straight(symbol, &lines, &frame)
+}
+
+/// `void run_until(void *arena, unsigned layer)`: stops before the layer of that number.
+pub fn run_until(symbol: String, layers: &[String]) -> Emitted {
+    let moved = [ops::mov(ARENA, Reg::core(0)), ops::mov(LAST, Reg::core(1))];
+    let frame = Frame::new(moved.into_iter(), 0, Home { fpu: false }, true);
+    let mut lines = plain(frame.prologue());
+    lines.extend(plain(moved.to_vec()));
+    let epilogue = frame.epilogue();
+    for (number, layer) in layers.iter().enumerate() {
+        // Fewer layers wanted than done so far: return from here.
+        let number = Imm16::new(number as i64).expect("a network has fewer layers");
+        lines.extend(plain(vec![
+            ops::movw(Reg::core(12), number),
+            ops::cmp(LAST, Reg::core(12), Shift::NONE),
+        ]));
+        let leave = 4 + epilogue.iter().map(|inst| inst.size() as i64).sum::<i64>();
+        let skip = asm::branch(Cond::Ne, leave - 4, true).expect("the epilogue is short");
+        lines.push((skip, None));
+        lines.extend(plain(epilogue.clone()));
+        lines.push((ops::mov(Reg::core(0), ARENA), None));
+        lines.push((asm::call(), Some((RelocKind::ThmCall, layer.clone()))));
+    }
+    lines.extend(plain(epilogue));
+    straight(symbol, &lines, &frame)
+}
+
+fn plain(insts: Vec<Inst>) -> Vec<Line> {
+    insts.into_iter().map(|inst| (inst, None)).collect()
+}

@@ -1,0 +1,143 @@
+//! A whole program: a function for each layer, the entry that calls them, and the constants that they read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ir::diag::Diagnostic;
+use ir::loops::{BufferId, Nest, interp};
+
+use crate::emit::{Emitted, Names};
+use crate::entry;
+use crate::layer::{self, Options};
+use crate::object::{self, ConstBlock, FpArch, ObjectSpec};
+use crate::select::Offsets;
+
+/// A layer to compile.
+pub struct Job<'a> {
+    /// A nest that the verifier accepted, without borders and composite operations.
+    pub nest: &'a Nest,
+    /// Its parameters and scratch in the arena.
+    pub offsets: Offsets,
+    /// The line of each statement in the listing, by pre-order number.
+    pub lines: &'a [u32],
+}
+
+/// What all functions of an object have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Begins every symbol.
+    pub prefix: String,
+    /// The file that debuggers list: `kws.loops`.
+    pub listing: String,
+    /// Who made it: `tinyc 0.1.0`.
+    pub producer: String,
+    /// What the code is compiled for.
+    pub options: Options,
+    /// Whether `run_until` is wanted beside `run`.
+    pub run_until: bool,
+}
+
+/// A compiled layer.
+#[derive(Clone, Debug)]
+pub struct CompiledLayer {
+    /// Its code.
+    pub emitted: Emitted,
+    /// The constants that it reads, by symbol.
+    pub constants: Vec<ConstBlock>,
+}
+
+/// The object file and the functions that a firmware calls.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// `run`, for its cycles and size.
+    pub run: Emitted,
+    /// Bytes of stack of one run, all calls included.
+    pub stack_bytes: u32,
+    /// Whether S registers are touched.
+    pub uses_fpu: bool,
+    /// Bytes of all code.
+    pub code_bytes: u32,
+    /// Bytes of all constants, those that layers share counted once.
+    pub const_bytes: u32,
+}
+
+/// The symbol of a layer.
+pub fn layer_symbol(settings: &Settings, nest: &Nest) -> String {
+    format!("{}_{}", settings.prefix, nest.name)
+}
+
+/// Compiles one layer; layers do not depend on each other.
+pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Diagnostic> {
+    let symbol = layer_symbol(settings, job.nest);
+    let constant =
+        |buffer: BufferId| format!("{symbol}_{}", job.nest.buffers[buffer.idx()].name.replace('.', "_"));
+    let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
+    let names = Names { symbol: symbol.clone(), constant: &constant, line: &line };
+    let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
+    let block = |buffer: &BufferId| -> Result<ConstBlock, Diagnostic> {
+        let map = &job.nest.buffers[buffer.idx()].map;
+        let mut bytes = interp::eval_const(job.nest, *buffer)?.to_vec();
+        bytes.resize(job.nest.buffers[buffer.idx()].bytes(), 0);
+        Ok(ConstBlock { symbol: constant(*buffer), bytes, align: map.align.max(4), ..ConstBlock::default() })
+    };
+    let constants = emitted.constants.iter().map(block).collect::<Result<_, _>>()?;
+    Ok(CompiledLayer { emitted, constants })
+}
+
+/// Puts compiled layers into an object file, in the order in which they run.
+pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<Object, Diagnostic> {
+    let constants = shared_constants(&mut layers);
+    let symbols: Vec<String> = layers.iter().map(|layer| layer.emitted.code.symbol.clone()).collect();
+    let run = entry::run(format!("{}_run", settings.prefix), &symbols);
+    let mut functions = vec![run.code.clone()];
+    if settings.run_until {
+        functions.push(entry::run_until(format!("{}_run_until", settings.prefix), &symbols).code);
+    }
+    let deepest = layers.iter().map(|layer| layer.emitted.stack_bytes).max().unwrap_or(0);
+    let uses_fpu = layers.iter().any(|layer| layer.emitted.uses_fpu);
+    functions.extend(layers.into_iter().map(|layer| layer.emitted.code));
+    let spec = ObjectSpec {
+        listing: settings.listing.clone(),
+        producer: settings.producer.clone(),
+        fpu: uses_fpu.then_some(FpArch::V4Sp),
+        functions,
+        constants,
+        ..ObjectSpec::default()
+    };
+    let bytes = object::write(&spec)
+        .map_err(|error| Diagnostic::new(format!("cannot write the object file: {error}")))?;
+    Ok(Object {
+        bytes,
+        stack_bytes: run.stack_bytes + deepest,
+        run,
+        uses_fpu,
+        code_bytes: spec.functions.iter().map(|function| function.bytes.len() as u32).sum(),
+        const_bytes: spec.constants.iter().map(|block| block.bytes.len() as u32).sum(),
+    })
+}
+
+/// Takes the constants out of the layers; of those with the same contents only the first stays.
+fn shared_constants(layers: &mut [CompiledLayer]) -> Vec<ConstBlock> {
+    let mut first: BTreeMap<(Arc<[u8]>, u32), String> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for layer in layers {
+        let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+        for block in layer.constants.drain(..) {
+            let key = (Arc::from(block.bytes.as_slice()), block.align);
+            let symbol = first.entry(key).or_insert_with(|| block.symbol.clone());
+            if *symbol == block.symbol {
+                kept.push(block);
+            } else {
+                renamed.insert(block.symbol, symbol.clone());
+            }
+        }
+        for reloc in &mut layer.emitted.code.relocs {
+            if let Some(symbol) = renamed.get(&reloc.target) {
+                reloc.target = symbol.clone();
+            }
+        }
+    }
+    kept
+}

@@ -1,0 +1,206 @@
+//! Addresses: streams of accesses that share a pointer.
+//!
+//! The byte offset of an access is `constant + Σ coefficient * atom`. Accesses of one buffer with the same terms form a
+//! stream: one pointer, and immediate offsets. A pointer exists at each loop for the terms that the loops entered so
+//! far decide; entering a loop turns it into a carried pointer that moves by the coefficient of the loop's variable.
+
+use std::collections::BTreeMap;
+
+use ir::loops::{Access, Atom, BufferId, Index, Loop, Nest, Stmt, VarId};
+use ir::loops::{Expr, Reduce};
+
+/// Offsets within a stream are below this, so that a double word and a 12-bit immediate fit.
+const REACH: i64 = 4088;
+
+/// What a pointer points at: a buffer, the terms that are decided, and where its window of offsets begins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stream {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Coefficients in bytes with their atoms, over the variables of loops that are emitted as loops.
+    pub terms: Vec<(i64, Atom)>,
+    /// First byte of the window.
+    pub window: i64,
+}
+
+/// What is known of a loop variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Var {
+    /// Unrolled: this iteration.
+    Is(i64),
+    /// A loop that has been entered, by depth from 0.
+    Entered(usize),
+    /// A loop further in.
+    Ahead,
+}
+
+/// The loop variables in scope.
+pub type Vars = BTreeMap<VarId, Var>;
+
+/// How often the code of a loop body uses a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Accesses in the body itself, unrolled loops repeated.
+    pub direct: u32,
+    /// Accesses in loops within.
+    pub inner: u32,
+}
+
+impl Stream {
+    /// The stream of an access and its offset in it.
+    pub fn of(nest: &Nest, access: &Access, vars: &Vars) -> (Stream, i64) {
+        let buffer = &nest.buffers[access.buffer.idx()];
+        let position = buffer.map.position(&access.index).scale(buffer.elem.bytes() as i64);
+        let position = fold(&position, vars);
+        let window = position.constant.div_euclid(REACH) * REACH;
+        let stream = Stream { buffer: access.buffer, terms: position.terms, window };
+        (stream, position.constant - window)
+    }
+
+    /// The part that the loops up to `depth` (not included) decide.
+    pub fn within(&self, depth: usize, vars: &Vars) -> Stream {
+        self.filtered(|at| at.is_some_and(|at| at < depth), vars)
+    }
+
+    /// Whether a loop that is still ahead has a part in it.
+    pub fn is_decided(&self, vars: &Vars) -> bool {
+        self.terms.iter().all(|(_, atom)| deepest(atom, vars).is_some())
+    }
+
+    /// The terms that the loop at `depth` decides.
+    pub fn terms_at(&self, depth: usize, vars: &Vars) -> Vec<(i64, Atom)> {
+        self.terms.iter().filter(|(_, atom)| deepest(atom, vars) == Some(depth)).cloned().collect()
+    }
+
+    fn filtered(&self, keep: impl Fn(Option<usize>) -> bool, vars: &Vars) -> Stream {
+        let terms = self.terms.iter().filter(|(_, atom)| keep(deepest(atom, vars))).cloned().collect();
+        Stream { terms, ..self.clone() }
+    }
+}
+
+/// The index with unrolled variables replaced by their values.
+pub fn fold(index: &Index, vars: &Vars) -> Index {
+    index.substitute(&|var| match vars.get(&var) {
+        Some(Var::Is(value)) => Index::constant(*value),
+        _ => Index::var(var),
+    })
+}
+
+/// The depth of the innermost loop that decides the atom, `None` if one is still ahead.
+fn deepest(atom: &Atom, vars: &Vars) -> Option<usize> {
+    let mut found = Vec::new();
+    Index { terms: vec![(1, atom.clone())], constant: 0 }.vars(&mut found);
+    let depth = |var: &VarId| match vars.get(var) {
+        Some(Var::Entered(depth)) => Some(*depth),
+        _ => None,
+    };
+    found.iter().map(depth).collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+/// Loops that are still to be emitted around statements.
+#[derive(Clone, Copy)]
+pub struct Body<'a> {
+    /// From the outermost on.
+    pub loops: &'a [Loop],
+    /// What they repeat.
+    pub stmts: &'a [Stmt],
+}
+
+/// Everything that the code of a loop body touches, found before it is emitted.
+#[derive(Default)]
+pub struct Survey {
+    /// Streams with their uses.
+    pub streams: BTreeMap<Stream, Uses>,
+    /// Variables whose value is needed as a number.
+    pub indices: Vec<VarId>,
+    /// Carried locals that get a new value.
+    pub sets: Vec<ir::loops::LocalId>,
+    /// Buffers that are looked into at computed positions.
+    pub lookups: BTreeMap<BufferId, Uses>,
+}
+
+/// Surveys a body whose own loops have the state that `vars` gives.
+pub fn survey(nest: &Nest, body: Body, vars: &Vars) -> Survey {
+    let mut walk = Walk { nest, vars: vars.clone(), inner: 0, found: Survey::default() };
+    walk.loops(body.loops, &mut |walk| walk.stmts(body.stmts));
+    walk.found
+}
+
+struct Walk<'a> {
+    nest: &'a Nest,
+    vars: Vars,
+    /// How many loops that will be loops the walk is in.
+    inner: usize,
+    found: Survey,
+}
+
+impl Walk<'_> {
+    fn loops(&mut self, loops: &[Loop], then: &mut dyn FnMut(&mut Self)) {
+        let Some((first, rest)) = loops.split_first() else { return then(self) };
+        if first.unroll || first.extent == 1 {
+            for value in 0..first.extent {
+                self.vars.insert(first.var, Var::Is(i64::from(value)));
+                self.loops(rest, then);
+            }
+        } else {
+            self.vars.insert(first.var, Var::Ahead);
+            self.inner += 1;
+            self.loops(rest, then);
+            self.inner -= 1;
+        }
+        self.vars.remove(&first.var);
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::For(around, body) => {
+                    self.loops(std::slice::from_ref(around), &mut |walk| walk.stmts(body));
+                }
+                Stmt::Reduce(reduce) => self.reduce(reduce),
+                Stmt::Let(_, value) => self.expr(value),
+                Stmt::Set(local, _, value) => {
+                    self.found.sets.push(*local);
+                    self.expr(value);
+                }
+                Stmt::Store(access, value) => {
+                    self.expr(value);
+                    self.access(access);
+                }
+            }
+        }
+    }
+
+    fn reduce(&mut self, reduce: &Reduce) {
+        self.stmts(&reduce.init);
+        self.loops(&reduce.loops, &mut |walk| walk.stmts(&reduce.update));
+        self.stmts(&reduce.finish);
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Int(..) | Expr::Local(..) => {}
+            Expr::Index(index) => fold(index, &self.vars).vars(&mut self.found.indices),
+            Expr::Load(access) => self.access(access),
+            Expr::Lookup(buffer, at) => {
+                count(self.found.lookups.entry(*buffer).or_default(), self.inner);
+                self.expr(at);
+            }
+            Expr::Op { args, .. } => args.iter().for_each(|arg| self.expr(arg)),
+        }
+    }
+
+    fn access(&mut self, access: &Access) {
+        let (stream, _) = Stream::of(self.nest, access, &self.vars);
+        for (_, atom) in &stream.terms {
+            if let Atom::Div(inner, _) | Atom::Mod(inner, _) = atom {
+                inner.vars(&mut self.found.indices);
+            }
+        }
+        count(self.found.streams.entry(stream).or_default(), self.inner);
+    }
+}
+
+fn count(uses: &mut Uses, inner: usize) {
+    if inner == 0 { uses.direct += 1 } else { uses.inner += 1 }
+}

@@ -1,0 +1,370 @@
+//! From loop nests to machine code on virtual registers.
+//!
+//! The walk follows the statements in order; [`address`] turns indices into pointers and offsets, [`expr`] and its
+//! neighbours choose instructions for values. Nothing here knows an operator of the graph.
+
+mod access;
+mod address;
+pub(crate) mod asm;
+mod expr;
+mod index;
+mod mac;
+mod shift;
+mod wide;
+
+use std::collections::BTreeMap;
+
+use ir::diag::Diagnostic;
+use ir::loops::{Atom, BufferId, Loop, Nest, Reduce, Role, Stmt, VarId};
+
+use crate::isa::imm::Cond;
+use crate::isa::{Inst, Reg, ops};
+use crate::mir::{BlockId, End, Function, Group, Reloc};
+use address::{Body, Stream, Survey, Uses, Var, Vars, survey};
+
+/// Where the buffers of a nest are: bytes from the start of the arena, none for constants.
+pub type Offsets = BTreeMap<BufferId, u32>;
+
+/// Selects instructions for a nest that the verifier accepted.
+///
+/// Refuses what a pass must remove first: loads with a border, and composite operations.
+pub fn select(nest: &Nest, offsets: &Offsets) -> Result<Function, Diagnostic> {
+    let mut selector = Selector::new(nest, offsets);
+    selector.stmts(&nest.body)?;
+    Ok(selector.function)
+}
+
+/// The registers of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Val {
+    /// 32 bits.
+    Word(Reg),
+    /// The low and the high word of 64 bits.
+    Double(Reg, Reg),
+}
+
+struct Selector<'a> {
+    nest: &'a Nest,
+    offsets: &'a Offsets,
+    function: Function,
+    /// The block that code is added to.
+    block: BlockId,
+    /// Holds the address of the arena.
+    arena: Reg,
+    vars: Vars,
+    /// Registers with the values of entered loops' variables, where they are needed.
+    counters: BTreeMap<VarId, Reg>,
+    depth: usize,
+    locals: Vec<Option<Vec<Val>>>,
+    pointers: BTreeMap<Stream, Reg>,
+    /// Carried pointers with a single access, which may step by itself: the step in bytes.
+    stepping: BTreeMap<Stream, i64>,
+    /// Pre-order number of the statement in work, and of the one that comes next.
+    stmt: u32,
+    next_stmt: u32,
+}
+
+/// A pointer that a loop moves.
+struct Carried {
+    stream: Stream,
+    step: i64,
+    param: Reg,
+}
+
+impl<'a> Selector<'a> {
+    fn new(nest: &'a Nest, offsets: &'a Offsets) -> Self {
+        let mut function = Function::default();
+        let block = function.new_block(1);
+        let arena = function.new_reg();
+        let mut entry = Group::given(arena, Reg::core(0));
+        entry.stmt = 0;
+        function.blocks[0].groups.push(entry);
+        Self {
+            nest,
+            offsets,
+            function,
+            block,
+            arena,
+            vars: Vars::new(),
+            counters: BTreeMap::new(),
+            depth: 0,
+            locals: vec![None; nest.locals.len()],
+            pointers: BTreeMap::new(),
+            stepping: BTreeMap::new(),
+            stmt: 0,
+            next_stmt: 0,
+        }
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), Diagnostic> {
+        let mut rest = stmts;
+        while let Some((stmt, behind)) = rest.split_first() {
+            let together = self.multiple(rest)?;
+            if together > 0 {
+                rest = &rest[together..];
+                continue;
+            }
+            self.stmt(stmt)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Diagnostic> {
+        self.number();
+        match stmt {
+            Stmt::For(around, body) => self.run(Body { loops: std::slice::from_ref(around), stmts: body }),
+            Stmt::Reduce(reduce) => self.reduce(reduce),
+            Stmt::Let(local, value) => {
+                let value = self.value(value)?;
+                self.locals[local.idx()] = Some(vec![value]);
+                Ok(())
+            }
+            Stmt::Set(local, index, value) => {
+                let value = self.value(value)?;
+                let at = self.element(*local, index)?;
+                self.locals[local.idx()].as_mut().expect("a reduction declares what it carries")[at] = value;
+                Ok(())
+            }
+            Stmt::Store(access, value) => self.store(access, value),
+        }
+    }
+
+    /// Takes the next pre-order number.
+    fn number(&mut self) {
+        self.stmt = self.next_stmt;
+        self.next_stmt += 1;
+    }
+
+    fn reduce(&mut self, reduce: &Reduce) -> Result<(), Diagnostic> {
+        for local in &reduce.carried {
+            let shape = &self.nest.locals[local.idx()].shape;
+            let len = shape.iter().product::<u32>() as usize;
+            let placeholder = Val::Word(self.arena); // The verifier checked that `init` sets every element.
+            self.locals[local.idx()] = Some(vec![placeholder; len]);
+        }
+        self.stmts(&reduce.init)?;
+        self.run(Body { loops: &reduce.loops, stmts: &reduce.update })?;
+        self.stmts(&reduce.finish)?;
+        reduce.carried.iter().for_each(|local| self.locals[local.idx()] = None);
+        Ok(())
+    }
+
+    /// Emits loops around statements.
+    fn run(&mut self, body: Body) -> Result<(), Diagnostic> {
+        let Some((first, rest)) = body.loops.split_first() else { return self.stmts(body.stmts) };
+        let inner = Body { loops: rest, stmts: body.stmts };
+        if !first.unroll && first.extent > 1 {
+            return self.looped(first, inner);
+        }
+        let number = self.next_stmt;
+        for value in 0..first.extent {
+            self.next_stmt = number;
+            self.vars.insert(first.var, Var::Is(i64::from(value)));
+            self.run(inner)?;
+        }
+        self.vars.remove(&first.var);
+        Ok(())
+    }
+
+    /// A loop that counts down to zero, or up where its variable is needed as a number.
+    fn looped(&mut self, around: &Loop, inner: Body) -> Result<(), Diagnostic> {
+        let depth = self.depth;
+        self.vars.insert(around.var, Var::Entered(depth));
+        let found = survey(self.nest, inner, &self.vars);
+        self.hoist_bases(&found, depth);
+        let saved = (self.pointers.clone(), std::mem::take(&mut self.stepping));
+        let sets = self.carried_locals(&found);
+
+        let count = self.function.blocks[self.block.idx()].count * u64::from(around.extent);
+        let mut args = Vec::new();
+        let body = self.function.new_block(count);
+        let pointers = self.carry_pointers(&found, depth, body, &mut args);
+        let carried = self.carry_locals(&sets, body, &mut args);
+        let upward = found.indices.contains(&around.var);
+        let start = if upward { 0 } else { around.extent };
+        args.push(self.constant(start as i32));
+        let counter = self.param(body);
+        self.jump(body, args);
+
+        self.block = body;
+        self.depth += 1;
+        if upward {
+            self.counters.insert(around.var, counter);
+        }
+        self.run(inner)?;
+        self.depth -= 1;
+
+        let mut args = self.step_pointers(&pointers);
+        args.extend(carried.iter().flat_map(|at| self.words(at)));
+        args.push(self.count(counter, upward.then_some(around.extent)));
+        let latch = self.function.new_block(count - count / u64::from(around.extent));
+        let exit = self.function.new_block(count / u64::from(around.extent));
+        self.function.blocks[self.block.idx()].end = End::Branch(Cond::Ne, latch, exit);
+        self.function.blocks[latch.idx()].end = End::Jump(body, args);
+        self.block = exit;
+        (self.pointers, self.stepping) = saved;
+        self.counters.remove(&around.var);
+        self.vars.remove(&around.var);
+        Ok(())
+    }
+
+    /// Pointers that do not move in the loop but are used in its body are made before it.
+    fn hoist_bases(&mut self, found: &Survey, depth: usize) {
+        for (stream, uses) in &found.streams {
+            let fixed = stream.is_decided(&self.vars) && stream.terms_at(depth, &self.vars).is_empty();
+            if uses.direct > 0 && fixed {
+                self.pointer(stream);
+            }
+        }
+        for (buffer, uses) in &found.lookups {
+            if uses.direct > 0 {
+                self.pointer(&Stream { buffer: *buffer, terms: Vec::new(), window: 0 });
+            }
+        }
+    }
+
+    fn carry_pointers(
+        &mut self,
+        found: &Survey,
+        depth: usize,
+        body: BlockId,
+        args: &mut Vec<Reg>,
+    ) -> Vec<Carried> {
+        let mut pointers = Vec::new();
+        for (stream, uses) in projections(found, depth + 1, &self.vars) {
+            let [(step, Atom::Var(_))] = stream.terms_at(depth, &self.vars)[..] else { continue };
+            let outer = stream.within(depth, &self.vars);
+            args.push(self.pointer(&outer));
+            pointers.push((Carried { step, param: self.param(body), stream: stream.clone() }, uses));
+        }
+        for (carried, uses) in &pointers {
+            self.pointers.insert(carried.stream.clone(), carried.param);
+            if *uses == (Uses { direct: 1, inner: 0 }) && carried.step.abs() <= 255 {
+                self.stepping.insert(carried.stream.clone(), carried.step);
+            }
+        }
+        pointers.into_iter().map(|(carried, _)| carried).collect()
+    }
+
+    /// The next value of each carried pointer, where its only access did not step it.
+    fn step_pointers(&mut self, pointers: &[Carried]) -> Vec<Reg> {
+        let step = |carried: &Carried, selector: &mut Self| {
+            let now = selector.pointers[&carried.stream];
+            if now == carried.param { selector.add_constant(now, carried.step) } else { now }
+        };
+        pointers.iter().map(|carried| step(carried, self)).collect()
+    }
+
+    /// Locals from outside that the body changes.
+    fn carried_locals(&self, found: &Survey) -> Vec<usize> {
+        let mut sets: Vec<usize> = found.sets.iter().map(|local| local.idx()).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        sets.retain(|local| self.locals[*local].is_some());
+        sets
+    }
+
+    fn carry_locals(&mut self, sets: &[usize], body: BlockId, args: &mut Vec<Reg>) -> Vec<usize> {
+        for local in sets {
+            args.extend(self.words(local));
+            let values = self.locals[*local].clone().expect("only live locals are carried");
+            let param = |value: Val, selector: &mut Self| match value {
+                Val::Word(_) => Val::Word(selector.param(body)),
+                Val::Double(..) => Val::Double(selector.param(body), selector.param(body)),
+            };
+            self.locals[*local] = Some(values.into_iter().map(|value| param(value, self)).collect());
+        }
+        sets.to_vec()
+    }
+
+    fn words(&self, local: &usize) -> Vec<Reg> {
+        let values = self.locals[*local].as_ref().expect("only live locals are carried");
+        let words = |value: &Val| match *value {
+            Val::Word(reg) => vec![reg],
+            Val::Double(low, high) => vec![low, high],
+        };
+        values.iter().flat_map(words).collect()
+    }
+
+    /// Steps a counter and sets the flags: not equal while the loop goes on.
+    fn count(&mut self, counter: Reg, up_to: Option<u32>) -> Reg {
+        let Some(extent) = up_to else {
+            let next = self.reg();
+            self.push(ops::subs_imm(next, counter, asm::small(1)));
+            return next;
+        };
+        let next = self.add_constant(counter, 1);
+        self.compare_constant(next, extent as i32);
+        next
+    }
+
+    fn param(&mut self, block: BlockId) -> Reg {
+        let reg = self.reg();
+        self.function.blocks[block.idx()].params.push(reg);
+        reg
+    }
+
+    fn jump(&mut self, to: BlockId, args: Vec<Reg>) {
+        self.function.blocks[self.block.idx()].end = End::Jump(to, args);
+    }
+
+    fn reg(&mut self) -> Reg {
+        self.function.new_reg()
+    }
+
+    fn push(&mut self, inst: Inst) {
+        self.push_group(Group::one(inst, self.stmt));
+    }
+
+    fn push_group(&mut self, mut group: Group) {
+        group.stmt = self.stmt;
+        self.function.blocks[self.block.idx()].groups.push(group);
+    }
+
+    /// The register that points at the start of a stream's window.
+    fn pointer(&mut self, stream: &Stream) -> Reg {
+        if let Some(have) = self.pointers.get(stream) {
+            return *have;
+        }
+        let deepest = (0..self.depth + 1).rev().find(|depth| !stream.terms_at(*depth, &self.vars).is_empty());
+        let pointer = match deepest {
+            None => self.base(stream),
+            Some(depth) => {
+                let outer = self.pointer(&stream.within(depth, &self.vars));
+                let terms = ir::loops::Index { terms: stream.terms_at(depth, &self.vars), constant: 0 };
+                let offset = self.index(&terms);
+                self.add(outer, offset)
+            }
+        };
+        self.pointers.insert(stream.clone(), pointer);
+        pointer
+    }
+
+    fn base(&mut self, stream: &Stream) -> Reg {
+        let buffer = &self.nest.buffers[stream.buffer.idx()];
+        if !matches!(buffer.role, Role::Const(_)) {
+            let offset = self.offsets[&stream.buffer];
+            return self.add_constant(self.arena, i64::from(offset) + stream.window);
+        }
+        let near = i16::try_from(stream.window).unwrap_or(0);
+        let (low, whole) = (self.reg(), self.reg());
+        let reloc = |high| Some(Reloc { buffer: stream.buffer, addend: near, high });
+        self.push_group(Group { reloc: reloc(false), ..Group::one(ops::movw(low, asm::half(0)), 0) });
+        self.push_group(Group { reloc: reloc(true), ..Group::one(ops::movt(whole, low, asm::half(0)), 0) });
+        self.add_constant(whole, stream.window - i64::from(near))
+    }
+}
+
+/// The streams of a body as far as the loops up to `depth` decide them, with the uses of each.
+fn projections(found: &Survey, depth: usize, vars: &Vars) -> BTreeMap<Stream, Uses> {
+    let mut out: BTreeMap<Stream, Uses> = BTreeMap::new();
+    for (stream, uses) in &found.streams {
+        let near = stream.within(depth, vars);
+        let whole = near == *stream;
+        let entry = out.entry(near).or_default();
+        entry.direct += if whole { uses.direct } else { 0 };
+        entry.inner += uses.inner + if whole { 0 } else { uses.direct };
+    }
+    out
+}

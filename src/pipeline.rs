@@ -1,0 +1,289 @@
+//! The compiler as one list of calls: from a model file to an object file and what stands beside it.
+
+use std::collections::BTreeMap;
+
+use frontends::tflite;
+use ir::diag::Diagnostic;
+use ir::graph::Graph;
+use ir::loops::text::{Style, print_with_lines};
+use ir::loops::{Buffer, Lifetime, Nest, Program, Role, TensorSlot};
+use ir::ty::Ty;
+use isel_thumb2::cores::Core;
+use isel_thumb2::layer;
+use isel_thumb2::program::{self, CompiledLayer, Job, Object, Settings};
+use isel_thumb2::select::Offsets;
+use lowering::memory::{Placement, place};
+use passes::graph::GraphPass;
+use passes::loops::NestPass;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::header::{CType, HeaderSpec, Quantization, TensorSpec, header};
+use crate::link::{Firmware, Place};
+use crate::report::{LayerReport, Report};
+
+/// What the user chose.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The core that the code is for.
+    pub core: &'static dyn Core,
+    /// Begins every symbol and every name in the header: a C identifier.
+    pub prefix: &'a str,
+    /// The stem of the files that are written; debuggers look for `<stem>.loops`.
+    pub stem: &'a str,
+    /// Whether S registers may hold values.
+    pub fpu: bool,
+    /// Whether `run_until` is wanted beside `run`.
+    pub run_until: bool,
+}
+
+/// Everything that is written for a model.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The object file.
+    pub object: Vec<u8>,
+    /// The C header beside it.
+    pub header: String,
+    /// The loop nests that its debug information refers to.
+    pub listing: String,
+    /// What is known about it.
+    pub report: Report,
+    /// The symbol of a whole inference.
+    pub run: String,
+    /// Alignment of the arena in bytes.
+    pub arena_align: u32,
+    /// Where the arena holds the inputs.
+    pub inputs: Vec<Place>,
+    /// Where the arena holds the outputs.
+    pub outputs: Vec<Place>,
+}
+
+/// Told about progress: layers compiled so far, and all of them.
+pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
+
+/// Compiles a model file.
+pub fn compile(model: &[u8], options: &Options, progress: &Progress) -> Result<Compiled, Vec<Diagnostic>> {
+    let graph = graph(model, options.prefix, &mut |_, _| {})?;
+    let program = program(&graph, &mut |_, _| {}).map_err(|error| vec![error])?;
+    let sha256 = Sha256::digest(model).iter().map(|byte| format!("{byte:02x}")).collect();
+    generate(&program, sha256, options, progress).map_err(|error| vec![error])
+}
+
+/// Reads a model and simplifies its graph; `after` sees the graph after each pass.
+pub fn graph(
+    model: &[u8],
+    name: &str,
+    after: &mut dyn FnMut(&GraphPass, &Graph),
+) -> Result<Graph, Vec<Diagnostic>> {
+    let mut graph = tflite::load(model, name)?;
+    passes::graph::optimize(&mut graph, after);
+    Ok(graph)
+}
+
+/// Lowers a graph to nests that the host and the code generator take; `after` sees each nest after each pass.
+pub fn program(graph: &Graph, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result<Program, Diagnostic> {
+    let mut program = lowering::lower(graph)?;
+    for layer in &mut program.layers {
+        for pass in passes::loops::PASSES {
+            (pass.run)(&mut layer.nest).map_err(|error| in_layer(error, &layer.nest))?;
+            after(pass, &layer.nest);
+        }
+    }
+    Ok(program)
+}
+
+/// Emits a program.
+pub fn generate(
+    program: &Program,
+    model_sha256: String,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Compiled, Diagnostic> {
+    let placement = place(program)?;
+    let (listing, lines) = print_with_lines(program, Style::Reading);
+    let settings = settings(options);
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let compile = |number: usize| {
+        let job = Job {
+            nest: &program.layers[number].nest,
+            offsets: offsets(program, &placement, number),
+            lines: &lines[number],
+        };
+        let layer = program::compile_layer(&job, &settings).map_err(|error| in_layer(error, job.nest));
+        progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, program.layers.len());
+        layer
+    };
+    let layers = (0..program.layers.len()).into_par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+    let reports: Vec<LayerReport> = layers
+        .iter()
+        .enumerate()
+        .map(|(number, layer)| layer_report(program, number, layer, options))
+        .collect();
+    let object = program::assemble(layers, &settings)?;
+    let report = report(program, &placement, &object, reports, options);
+    let header = header(&header_spec(program, &placement, &object, &report, model_sha256, options));
+    Ok(Compiled {
+        header,
+        listing,
+        run: format!("{}_run", options.prefix),
+        arena_align: placement.align.max(8),
+        inputs: places(program, &placement, input_number),
+        outputs: places(program, &placement, output_number),
+        object: object.bytes,
+        report,
+    })
+}
+
+impl Compiled {
+    /// The model as an emulated board takes it.
+    pub fn firmware(&self) -> Firmware<'_> {
+        Firmware {
+            object: &self.object,
+            run: &self.run,
+            reset: None,
+            arena_bytes: self.report.arena_bytes,
+            arena_align: self.arena_align,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            interrupts: false,
+        }
+    }
+}
+
+fn settings(options: &Options) -> Settings {
+    Settings {
+        prefix: options.prefix.into(),
+        listing: format!("{}.loops", options.stem),
+        producer: concat!("tinyc ", env!("CARGO_PKG_VERSION")).into(),
+        options: layer::Options { fpu: options.fpu },
+        run_until: options.run_until,
+    }
+}
+
+fn in_layer(error: Diagnostic, nest: &Nest) -> Diagnostic {
+    Diagnostic { message: format!("layer `{}`: {}", nest.name, error.message), ..error }
+}
+
+/// Where the parameters and the scratch of a layer lie in the arena.
+fn offsets(program: &Program, placement: &Placement, number: usize) -> Offsets {
+    let layer = &program.layers[number];
+    let params = layer.nest.params().zip(layer.args.iter().map(|tensor| placement.tensors[*tensor]));
+    let scratch = layer.nest.buffers_where(|buffer| buffer.role == Role::Scratch);
+    params.chain(scratch.zip(placement.scratch[number].iter().copied())).collect::<BTreeMap<_, _>>()
+}
+
+fn layer_report(
+    program: &Program,
+    number: usize,
+    compiled: &CompiledLayer,
+    options: &Options,
+) -> LayerReport {
+    let layer = &program.layers[number];
+    let result = layer.args.last().map(|tensor| program.tensors[*tensor].ty.shape.clone());
+    let constants: usize = compiled.constants.iter().map(|block| block.bytes.len()).sum();
+    let scratch = layer.nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch).map(Buffer::bytes);
+    LayerReport {
+        name: layer.nest.name.clone(),
+        op: layer.op.clone(),
+        shape: result.unwrap_or_default(),
+        macs: layer.macs,
+        cycles: compiled.emitted.cycles(options.core),
+        flash_bytes: (compiled.emitted.code.bytes.len() + constants) as u32,
+        scratch_bytes: scratch.sum::<usize>() as u32,
+        symbol: compiled.emitted.code.symbol.clone(),
+    }
+}
+
+fn report(
+    program: &Program,
+    placement: &Placement,
+    object: &Object,
+    layers: Vec<LayerReport>,
+    options: &Options,
+) -> Report {
+    Report {
+        model: options.prefix.into(),
+        cpu: options.core.name().into(),
+        cycles: object.run.cycles(options.core) + layers.iter().map(|layer| layer.cycles).sum::<u64>(),
+        arena_bytes: placement.arena_bytes,
+        stack_bytes: object.stack_bytes,
+        flash_bytes: object.code_bytes + object.const_bytes,
+        code_bytes: object.code_bytes,
+        const_bytes: object.const_bytes,
+        macs: program.layers.iter().map(|layer| layer.macs).sum(),
+        layers,
+    }
+}
+
+fn header_spec(
+    program: &Program,
+    placement: &Placement,
+    object: &Object,
+    report: &Report,
+    model_sha256: String,
+    options: &Options,
+) -> HeaderSpec {
+    HeaderSpec {
+        prefix: options.prefix.into(),
+        tinyc_version: env!("CARGO_PKG_VERSION").into(),
+        model_sha256,
+        cpu: report.cpu.clone(),
+        arena_bytes: report.arena_bytes,
+        arena_align: placement.align.max(8),
+        stack_bytes: report.stack_bytes,
+        uses_fpu: object.uses_fpu,
+        macs: report.macs,
+        cycles: report.cycles,
+        inputs: tensors(program, placement, input_number),
+        outputs: tensors(program, placement, output_number),
+        has_state: false,
+        run_until_layers: options.run_until.then_some(program.layers.len() as u32),
+    }
+}
+
+fn input_number(lifetime: Lifetime) -> Option<u32> {
+    if let Lifetime::Input(number) = lifetime { Some(number) } else { None }
+}
+
+fn output_number(lifetime: Lifetime) -> Option<u32> {
+    if let Lifetime::Output(number) = lifetime { Some(number) } else { None }
+}
+
+/// The tensors that `number` numbers, in that order, with their offsets.
+fn numbered<'a>(
+    program: &'a Program,
+    placement: &Placement,
+    number: fn(Lifetime) -> Option<u32>,
+) -> Vec<(&'a TensorSlot, u32)> {
+    let slots = program.tensors.iter().zip(placement.tensors.iter().copied());
+    let mut found: Vec<_> = slots.filter_map(|(slot, at)| Some((number(slot.lifetime)?, slot, at))).collect();
+    found.sort_by_key(|(number, ..)| *number);
+    found.into_iter().map(|(_, slot, at)| (slot, at)).collect()
+}
+
+fn places(program: &Program, placement: &Placement, number: fn(Lifetime) -> Option<u32>) -> Vec<Place> {
+    let place = |(slot, offset): (&TensorSlot, u32)| Place { offset, bytes: slot.ty.bytes() as u32 };
+    numbered(program, placement, number).into_iter().map(place).collect()
+}
+
+fn tensors(program: &Program, placement: &Placement, number: fn(Lifetime) -> Option<u32>) -> Vec<TensorSpec> {
+    let spec = |(slot, offset): (&TensorSlot, u32)| TensorSpec {
+        element: c_type(slot.ty.elem),
+        offset,
+        bytes: slot.ty.bytes() as u32,
+        shape: slot.ty.shape.iter().map(|extent| *extent as u32).collect(),
+        quantization: slot.ty.per_tensor().map(|(scale, zero_point)| Quantization { scale, zero_point }),
+    };
+    numbered(program, placement, number).into_iter().map(spec).collect()
+}
+
+fn c_type(elem: Ty) -> CType {
+    match elem {
+        Ty::I8 | Ty::I1 | Ty::I8x4 => CType::Int8,
+        Ty::U8 | Ty::U8x4 => CType::Uint8,
+        Ty::I16 | Ty::U16 | Ty::I16x2 => CType::Int16,
+        Ty::I32 => CType::Int32,
+        Ty::I64 => CType::Int64,
+        Ty::F32 => CType::Float,
+    }
+}
