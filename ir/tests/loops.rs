@@ -22,6 +22,7 @@ fn main() {
         }
     }
     trials.push(Trial::test("every operation is run", every_operation_is_run));
+    trials.push(Trial::test("damaged texts are refused, not crashed on", damaged_texts));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -39,6 +40,33 @@ fn every_operation_is_run() -> Result<(), Failed> {
     }
     let missing: Vec<_> = Prim::ALL.iter().filter(|prim| !met.contains(prim)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("no run file has {missing:?}").into()) }
+}
+
+/// Files cut off, and with each number replaced: errors are fine, a panic or an endless run is not.
+fn damaged_texts() -> Result<(), Failed> {
+    for path in files("loops").into_iter().chain(files("run")) {
+        let text = std::fs::read_to_string(path)?;
+        for end in (0..text.len()).step_by(31).filter(|end| text.is_char_boundary(*end)) {
+            errors(&text[..end]);
+        }
+        for case in cases::split(&text) {
+            for (start, end) in numbers(&case.input) {
+                for number in ["0", "3", "4294967295", "18446744073709551615"] {
+                    errors(&format!("{}{number}{}", &case.input[..start], &case.input[end..]));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where runs of digits that no letter precedes begin and end.
+fn numbers(text: &str) -> Vec<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let begins = |at: &usize| is_digit(*at) && (*at == 0 || !bytes[at - 1].is_ascii_alphanumeric());
+    let end = |at: usize| (at..).find(|end| !is_digit(*end)).unwrap_or(at);
+    (0..bytes.len()).filter(begins).map(|at| (at, end(at))).collect()
 }
 
 fn operations(expr: &Expr, met: &mut BTreeSet<Prim>) {

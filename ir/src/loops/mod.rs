@@ -120,6 +120,9 @@ pub struct StorageMap {
 }
 
 /// An element of a buffer, or as many in a row as `ty` holds, from the first on.
+///
+/// The elements of a word follow each other in storage along one logical dimension. A load's may leave the shape, and
+/// hold junk there, as long as they stay within the buffer and its slack; a store's may not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     /// The buffer.

@@ -214,9 +214,9 @@ prims! {
     AsU8x4 "as_u8x4" (Word) -> Is(Ty::U8x4), {} |_, a, _| a[0];
     /// The same bits as an `i16x2`.
     AsI16x2 "as_i16x2" (Word) -> Is(Ty::I16x2), {} |_, a, _| a[0];
-    /// `clamp(scaled(a, multiplier, shift) + zero, min, max)` with the double rounding of the reference kernels.
+    /// `clamp(scaled(a, multiplier, shift) + zero, min, max)`, rounded twice as the reference kernels do; `shift` counts as in -31 to 31.
     Requantize "requantize" (I32, I32, I32) -> Is(Ty::I32), {zero in ANY, min in ANY, max in ANY} |_, a, i| {
-        let scaled = fixed::multiply_by_quantized_multiplier(a[0] as i32, a[1] as i32, a[2] as i32);
+        let scaled = fixed::multiply_by_quantized_multiplier(a[0] as i32, a[1] as i32, a[2].clamp(-31, 31) as i32);
         i64::from(scaled.wrapping_add(i[0]).max(i[1]).min(i[2]))
     };
     /// `a b / 2^31`, rounded to nearest, saturated: gemmlowp's doubling high multiply.
@@ -275,4 +275,61 @@ fn select_ge4(ty: Ty, a: &[i64]) -> i64 {
     };
     let lanes = (0..4).map(|lane| byte(if ge(lane) { a[2] } else { a[3] }, lane) << (8 * lane));
     word(lanes.sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse() {
+        for prim in Prim::ALL {
+            assert_eq!(Prim::parse(prim.row().name), Some(*prim));
+        }
+    }
+
+    /// Every operation is defined for all operands and attributes, and gives a value that its type holds.
+    #[test]
+    fn edges_give_values_of_the_result_type() {
+        for prim in Prim::ALL {
+            let row = prim.row();
+            let attributes: Vec<Vec<i32>> =
+                row.attributes.iter().map(|(_, (from, to, _))| vec![*from, *to]).collect();
+            for imm in product(&attributes) {
+                for ty in Ty::ALL.iter().map(|(ty, _)| *ty).filter(|ty| row.operands[0].accepts(*ty)) {
+                    let tys: Vec<Ty> = row.operands.iter().map(|operand| operand_ty(*operand, ty)).collect();
+                    let edges: Vec<Vec<i64>> = tys.iter().map(|ty| edges(*ty)).collect();
+                    let (low, high) = bounds(prim.result(|idx| tys[idx]));
+                    for args in product(&edges) {
+                        let value = (row.eval)(ty, &args, &imm);
+                        assert!((low..=high).contains(&value), "{} {args:?} {imm:?} = {value}", row.name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn operand_ty(operand: Operand, first: Ty) -> Ty {
+        let any = Ty::ALL.iter().map(|(ty, _)| *ty).find(|ty| operand.accepts(*ty));
+        if operand.accepts(first) { first } else { any.expect("every kind of operand has a type") }
+    }
+
+    fn bounds(ty: Ty) -> (i64, i64) {
+        ty.range().unwrap_or((i32::MIN.into(), i32::MAX.into()))
+    }
+
+    fn edges(ty: Ty) -> Vec<i64> {
+        let (low, high) = bounds(ty);
+        let mut edges = vec![low, -1, 0, 1, 31, 32, high];
+        edges.retain(|edge| (low..=high).contains(edge));
+        edges
+    }
+
+    fn product<T: Copy>(choices: &[Vec<T>]) -> Vec<Vec<T>> {
+        choices.iter().fold(vec![vec![]], |lists, choice| {
+            let longer =
+                |list: &Vec<T>| choice.iter().map(|last| [&list[..], &[*last]].concat()).collect::<Vec<_>>();
+            lists.iter().flat_map(longer).collect()
+        })
+    }
 }

@@ -400,3 +400,63 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops::text::{parse_nest, parse_program};
+
+    const NEST: &str = "loops @f(y: i8[2, 70]) {
+  const t: i32[2] = [1, 2]
+  const c: i8[70] = {
+    for i in 0..70 { c[i] = 1 }
+  }
+  for i in 0..70 {
+    reduce a: i32 over k in 0..2 {
+      init { a = t[0] }
+      update {
+        b: i32 = add a, t[k]
+        a = b
+      }
+      finish { y[0, i] = a }
+    }
+  }
+  for i in 0..70 { y[1, i] = c[i] }
+}
+";
+
+    #[test]
+    fn each_statement_has_the_line_that_it_begins_on() {
+        let nest = parse_nest(NEST).unwrap();
+        let printed = print_nest(&nest, Style::Exact);
+        assert_eq!(printed.text, NEST);
+        // The body comes first, then the statements of the constant.
+        assert_eq!(printed.lines, [6, 7, 8, 10, 11, 13, 16, 16, 4, 4]);
+        assert_eq!(printed.line(StmtNo(3)), Some(10));
+    }
+
+    #[test]
+    fn lines_of_a_program_count_from_its_beginning() {
+        let head =
+            "program @p {\n  tensor y: i8[2, 70] output 0\n  layer @f(y) op \"x\" macs 0 sources []\n}\n";
+        let program = parse_program(&format!("{head}{NEST}")).unwrap();
+        let (text, lines) = print_with_lines(&program, Style::Exact);
+        assert_eq!(text, format!("{head}\n{NEST}"));
+        assert_eq!(lines, [[11, 12, 13, 15, 16, 18, 21, 21, 9, 9]]);
+    }
+
+    #[test]
+    fn reading_shortens_large_constants_only() {
+        let bytes: String = (0..72).map(|n| format!("{n:02x}")).collect();
+        let text =
+            format!("loops @f() {{\n  const c: i8[72] = hex\"{bytes}\"\n  const d: i8[2] = [1, 2]\n}}\n");
+        let nest = parse_nest(&text).unwrap();
+        assert_eq!(print_nest(&nest, Style::Exact).text, text);
+        let short = "loops @f() {
+  const c: i8[72] = hex\"0001020304050607…\" // 72 bytes, crc32 1de0d4f7
+  const d: i8[2] = [1, 2]
+}
+";
+        assert_eq!(print_nest(&nest, Style::Reading).text, short);
+    }
+}
