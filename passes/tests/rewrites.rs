@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use ir::loops::Nest;
 use ir::loops::text::parse_file;
+use ir::loops::verify::verify;
+use ir::loops::{Buffer, Nest, interp};
 use ir::text::cases::Case;
+use test_support::Random;
 use test_support::files::{self, Outcome};
 use tinyc_passes::loops::PASSES;
 
@@ -32,7 +34,47 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
     }
 }
 
-/// Whatever a rewrite does, the nest gives the same results.
-fn expect_same(_before: &Nest, _after: &Nest) -> Result<(), String> {
+/// Whatever a rewrite does, the nest gives the same results, on random and on extreme data.
+fn expect_same(before: &Nest, after: &Nest) -> Result<(), String> {
+    expect_right(before)?;
+    expect_right(after)?;
+    for seed in 1..=8 {
+        let memory = memory(before, seed);
+        let (wanted, found) = (run(before, &memory)?, run(after, &memory)?);
+        if wanted != found {
+            return Err(format!("with the data of seed {seed} the results differ:\n{wanted:?}\n{found:?}"));
+        }
+    }
     Ok(())
+}
+
+fn expect_right(nest: &Nest) -> Result<(), String> {
+    let errors = verify(nest);
+    if errors.is_empty() { Ok(()) } else { Err(format!("{errors:?}\n{nest}")) }
+}
+
+/// Data for each parameter: mostly what is near a limit of the element, where rounding and saturation show.
+fn memory(nest: &Nest, seed: u64) -> Vec<Vec<u8>> {
+    let mut rng = Random(seed);
+    let mut bytes = |buffer: &Buffer| {
+        let (low, high) = buffer.elem.range().unwrap_or((0, 0));
+        let mut element = || match rng.below(6) {
+            0 => low,
+            1 => high,
+            2 => low + rng.below(9) as i64,
+            3 => high - rng.below(9) as i64,
+            4 => rng.below(9) as i64 - 4,
+            _ => rng.word() as i64,
+        };
+        let elements = (0..buffer.map.len()).map(|_| element().to_le_bytes());
+        elements.flat_map(|word| word[..buffer.elem.bytes()].to_vec()).collect::<Vec<u8>>()
+    };
+    nest.params().map(|param| bytes(&nest.buffers[param.idx()])).collect()
+}
+
+fn run(nest: &Nest, memory: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+    let mut memory = memory.to_vec();
+    let mut params: Vec<&mut [u8]> = memory.iter_mut().map(Vec::as_mut_slice).collect();
+    interp::run_checked(nest, &mut params).map_err(|error| format!("{error}\n{nest}"))?;
+    Ok(memory)
 }

@@ -1,27 +1,23 @@
 //! What the tests of lowering share: random operators, and running what they are lowered to.
 
 use ir::graph::{Graph, Op, Tensor, Value};
-use ir::loops::{Init, Program, Role, Stmt};
+use ir::loops::Program;
+use ir::loops::interp::{Checks, Runner};
+use ir::loops::verify::verify_program;
 use ir::ty::{Quant, TensorType, Ty};
+use test_support::Random;
 
 /// Numbers that look random and are the same in every run.
-pub struct Rng(u64);
+pub struct Rng(Random);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1)
-    }
-
-    pub fn bits(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        Self(Random(seed))
     }
 
     /// A number of `low..=high`.
     pub fn pick(&mut self, low: i64, high: i64) -> i64 {
-        low + (self.bits() >> 11).rem_euclid((high - low + 1) as u64) as i64
+        low + self.0.below((high - low + 1) as usize) as i64
     }
 
     pub fn size(&mut self, low: usize, high: usize) -> usize {
@@ -118,30 +114,14 @@ pub fn check(graph: &Graph, rng: &mut Rng) {
 }
 
 fn compare(graph: &Graph, program: &Program, inputs: &[Vec<Tensor>], stage: &str) {
-    let mut host = host::compile(&without_computed(program)).expect("the host takes every nest");
+    assert_eq!(verify_program(program), [], "{stage}\n{program}");
+    let mut runner = Runner::new(program, Checks::On).expect("the constants can be evaluated");
     for inputs in inputs {
         let wanted = graph.eval(inputs);
-        let data: Vec<&[u8]> = inputs.iter().map(|tensor| &*tensor.data).collect();
-        let found = host.run(&data).expect("the inputs fit");
+        let data: Vec<Vec<u8>> = inputs.iter().map(|tensor| tensor.data.to_vec()).collect();
+        let found = runner.run(&data).unwrap_or_else(|error| panic!("{stage}: {error}\n{program}"));
         for (wanted, found) in wanted.iter().zip(&found) {
             assert_eq!(&*wanted.data, &found[..], "{stage}, inputs {inputs:?}\n{graph}\n{program}");
         }
     }
-}
-
-/// The host knows no constants that are nests: lets each layer compute them when it runs.
-fn without_computed(program: &Program) -> Program {
-    let mut program = program.clone();
-    for layer in &mut program.layers {
-        let mut first: Vec<Stmt> = Vec::new();
-        for buffer in &mut layer.nest.buffers {
-            if let Role::Const(Init::Nest(block)) = &buffer.role {
-                first.extend(block.clone());
-                buffer.role = Role::Scratch;
-            }
-        }
-        first.append(&mut layer.nest.body);
-        layer.nest.body = first;
-    }
-    program
 }

@@ -23,6 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ir::diag::Diagnostic;
+use ir::loops::interp;
 use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, LocalId, Loop, Nest, Prim, Reduce, Role, Stmt};
 use ir::ty::Ty;
 
@@ -252,17 +253,20 @@ impl Expander<'_> {
     fn values(&self, expr: &Expr) -> Option<Vec<i64>> {
         match expr {
             Expr::Int(value, _) => Some(vec![*value]),
-            Expr::Load(Access { buffer, border: None, ty: Ty::I32, .. }) => {
-                match &self.nest.buffers[buffer.idx()] {
-                    Buffer { elem: Ty::I32, role: Role::Const(Init::Data(data)), .. } => {
-                        let words = data.as_chunks::<4>().0.iter();
-                        Some(words.map(|word| i64::from(i32::from_le_bytes(*word))).collect())
-                    }
-                    _ => None,
-                }
-            }
+            Expr::Load(Access { buffer, border: None, ty: Ty::I32, .. }) => self.contents(*buffer),
             _ => None,
         }
+    }
+
+    /// The words of a constant, in any order.
+    fn contents(&self, buffer: BufferId) -> Option<Vec<i64>> {
+        let data = &self.nest.buffers[buffer.idx()];
+        if data.elem != Ty::I32 || !data.is_const() {
+            return None;
+        }
+        let bytes = interp::eval_const(self.nest, buffer).ok()?;
+        let words = bytes.as_chunks::<4>().0.iter();
+        Some(words.map(|word| i64::from(i32::from_le_bytes(*word))).collect())
     }
 
     /// Whether a value, composites not yet expanded, is never the least `i32`.
@@ -272,12 +276,8 @@ impl Expander<'_> {
             Expr::Op { prim: Prim::Sext | Prim::Zext | Prim::DoublingHighMul | Prim::Clz, .. } => true,
             Expr::Op { prim: Prim::MulHighRound, .. } => true, // At most 2^30 away from zero.
             Expr::Op { prim: Prim::Requantize, imm, .. } => imm[1] > i32::MIN,
-            Expr::Lookup(buffer, _) => {
-                let index = vec![Index::constant(0)];
-                let any = Expr::Load(Access { buffer: *buffer, index, ty: Ty::I32, border: None });
-                self.is_above_least(&any)
-            }
-            constant => self.values(constant).is_some_and(|v| v.iter().all(|v| *v > i64::from(i32::MIN))),
+            Expr::Lookup(buffer, _) => all_above_least(self.contents(*buffer)),
+            constant => all_above_least(self.values(constant)),
         }
     }
 
@@ -366,10 +366,14 @@ fn clamp(value: Expr, min: i32, max: i32) -> Expr {
         return saturate(Prim::Usat, bits);
     }
     match (min, max) {
-        (-128, _) => binary(Prim::Min, saturate(Prim::Ssat, 8), int(max)),
-        (_, 127) => binary(Prim::Max, saturate(Prim::Ssat, 8), int(min)),
+        (-128, ..127) => binary(Prim::Min, saturate(Prim::Ssat, 8), int(max)),
+        (-127.., 127) => binary(Prim::Max, saturate(Prim::Ssat, 8), int(min)),
         _ => binary(Prim::Min, binary(Prim::Max, value, int(min)), int(max)),
     }
+}
+
+fn all_above_least(values: Option<Vec<i64>>) -> bool {
+    values.is_some_and(|values| values.iter().all(|value| *value > i64::from(i32::MIN)))
 }
 
 fn take<const N: usize>(args: &mut Vec<Expr>) -> [Expr; N] {
