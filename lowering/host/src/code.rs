@@ -8,7 +8,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, Linkage, Module, ModuleError, default_libcall_names};
+use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use ir::diag::Diagnostic;
 use ir::loops::{Nest, Stmt};
 
@@ -54,7 +54,7 @@ impl Code {
         let addresses: Vec<*mut u8> = blocks.iter().map(|&block| memory.address(block)).collect();
         let code = self.module.as_ref().expect("only `drop` takes it").get_finalized_function(*id);
         // SAFETY: the code has this signature, and lives as long as the module. It reads and writes behind these
-        // addresses only: the verifier proved the indices, the assertions above the sizes.
+        // addresses only: the verifier, which every nest passed, proved the indices, the assertions above the sizes.
         unsafe {
             let run = std::mem::transmute::<*const u8, extern "C" fn(*const *mut u8)>(code);
             run(addresses.as_ptr());
@@ -88,6 +88,9 @@ fn host_isa() -> Result<OwnedTargetIsa, Diagnostic> {
 /// Cranelift checks our code in debug builds.
 const VERIFY: &str = if cfg!(debug_assertions) { "true" } else { "false" };
 
+/// Most registers in blocks: they lie on the stack of the calling thread.
+const MAX_REGISTERS: u64 = 1 << 16;
+
 fn define(
     module: &mut JITModule,
     scratch: &mut FunctionBuilderContext,
@@ -95,15 +98,24 @@ fn define(
     nest: &Nest,
     body: &[Stmt],
 ) -> Result<FuncId, Diagnostic> {
-    let refused = |error: ModuleError| refused(&format!("`{}`", nest.name), &error.to_string());
+    let refused = |why: String| refused(&format!("`{}`", nest.name), &why);
+    let registers = nest
+        .locals
+        .iter()
+        .map(|local| local.shape.iter().map(|&n| u64::from(n)).fold(1, u64::saturating_mul));
+    if registers.fold(0, u64::saturating_add) > MAX_REGISTERS {
+        return Err(refused(format!("it has more than {MAX_REGISTERS} registers")));
+    }
     let pointer = module.target_config().pointer_type();
     let mut signature = Signature::new(module.target_config().default_call_conv);
     signature.params.push(AbiParam::new(pointer));
-    let id = module.declare_function(&format!("body_{idx}"), Linkage::Local, &signature).map_err(refused)?;
+    let id = module
+        .declare_function(&format!("body_{idx}"), Linkage::Local, &signature)
+        .map_err(|error| refused(error.to_string()))?;
     let name = UserFuncName::user(0, id.as_u32());
     let mut context = Context::for_function(Function::with_name_signature(name, signature));
     emit::emit(nest, body, &mut context.func, scratch, module.target_config());
-    module.define_function(id, &mut context).map_err(refused)?;
+    module.define_function(id, &mut context).map_err(|error| refused(error.to_string()))?;
     Ok(id)
 }
 

@@ -9,6 +9,7 @@ mod memory;
 mod prims;
 
 use ir::diag::Diagnostic;
+use ir::loops::verify::{verify, verify_program};
 use ir::loops::{Buffer, Init, Lifetime, Nest, Program, Role, Stmt, StorageMap, TensorSlot};
 
 use code::Code;
@@ -34,8 +35,9 @@ pub struct HostNest {
     params: Vec<(usize, usize)>,
 }
 
-/// Compiles a program that the verifier accepts.
+/// Compiles a program, or gives the first error that the verifier finds in it.
 pub fn compile(program: &Program) -> Result<HostProgram, Diagnostic> {
+    first_error(verify_program(program))?;
     let mut memory = Memory::default();
     for slot in &program.tensors {
         memory.add(bytes_of(slot), slot.map.align);
@@ -58,8 +60,9 @@ pub fn compile(program: &Program) -> Result<HostProgram, Diagnostic> {
     Ok(HostProgram { code, memory, tensors, layers, inputs, outputs })
 }
 
-/// Compiles a single nest that the verifier accepts.
+/// Compiles a single nest, or gives the first error that the verifier finds in it.
 pub fn compile_nest(nest: &Nest) -> Result<HostNest, Diagnostic> {
+    first_error(verify(nest))?;
     let mut memory = Memory::default();
     let mut params = Vec::new();
     for buffer in nest.params() {
@@ -198,6 +201,10 @@ fn too_small(nest: &Nest, buffer: &Buffer, have: usize) -> Diagnostic {
         nest.name,
         buffer.bytes()
     ))
+}
+
+fn first_error(errors: Vec<Diagnostic>) -> Result<(), Diagnostic> {
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 fn expect_count(what: &str, found: usize, wanted: usize) -> Result<(), Diagnostic> {

@@ -88,7 +88,13 @@ fn attributes(prim: Prim, random: &mut Random) -> Vec<i32> {
             (i64::from(from) + (random.next() >> 1) as i64 % steps * i64::from(step)) as i32
         }
     };
-    prim.row().attributes.iter().map(pick).collect()
+    let mut imm: Vec<i32> = prim.row().attributes.iter().map(pick).collect();
+    match prim {
+        Prim::Ubfx | Prim::Sbfx | Prim::Bfi => imm[1] = imm[1].min(32 - imm[0]), // Fields end within the word.
+        Prim::Requantize => imm[1..].sort_unstable(), // Some integer is in the clamp.
+        _ => {}
+    }
+    imm
 }
 
 /// An edge or a random value of the type; shifts of a requantisation stay within what models have.
