@@ -3,6 +3,7 @@
 //! Exit codes: 0 where all is well, 1 for an error in what was given, 2 for arguments that make no sense.
 
 mod inspect;
+mod opt;
 mod table;
 
 use std::fmt::Write as _;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Show what is in a model, and what of it would be refused
     Inspect(inspect::Arguments),
+    /// Run passes over a text file of the graph or the loops level
+    Opt(opt::Arguments),
 }
 
 /// Why a subcommand ended early.
@@ -40,6 +43,7 @@ type Outcome = Result<(), Failed>;
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Inspect(arguments) => inspect::main(&arguments),
+        Command::Opt(arguments) => opt::main(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

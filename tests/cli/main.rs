@@ -5,4 +5,5 @@
 
 mod help;
 mod inspect;
+mod opt;
 mod support;

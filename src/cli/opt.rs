@@ -1,0 +1,123 @@
+//! `tinyc opt`: passes over a text file, for work on the compiler.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ir::diag::Diagnostic;
+use ir::graph::{self, Graph};
+use ir::loops::text::File;
+use ir::loops::{self, Nest};
+use ir::text::Cursor;
+use passes::graph::{GraphPass, PIPELINE};
+use passes::loops::{NestPass, PASSES};
+
+use super::table::{Align, Table};
+use super::{Failed, Outcome, print, read};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A text file of the graph or the loops level
+    #[arg(required_unless_present = "list")]
+    file: Option<PathBuf>,
+    /// A pass to run; give it several times for several passes, which run in this order
+    #[arg(long = "pass", value_name = "NAME")]
+    passes: Vec<String>,
+    /// List all passes
+    #[arg(long, conflicts_with_all = ["file", "passes"])]
+    list: bool,
+}
+
+/// A pass of either level.
+#[derive(Clone, Copy)]
+pub enum Pass {
+    Graph(&'static GraphPass),
+    Loops(&'static NestPass),
+}
+
+/// The contents of a text file.
+enum Text {
+    Graph(Graph),
+    Loops(File),
+}
+
+pub fn main(arguments: &Arguments) -> Outcome {
+    let Some(path) = &arguments.file else { return print(&list()) };
+    let passes = arguments.passes.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Diagnostic::new(format!("`{}` is not text in UTF-8", path.display())))?;
+    let in_file = |errors: Vec<Diagnostic>| Failed { file: Some(path.clone()), errors };
+    let mut parsed = parse(&text).map_err(in_file)?;
+    for pass in passes {
+        run(pass, &mut parsed).map_err(|error| in_file(vec![error]))?;
+    }
+    print(&parsed.to_string())
+}
+
+fn list() -> String {
+    let mut table =
+        Table::new(&[("pass", Align::Left), ("level", Align::Left), ("what it does", Align::Left)]);
+    let graph = PIPELINE.iter().map(|pass| (pass.name, "graph", pass.summary));
+    let loops = PASSES.iter().map(|pass| (pass.name, "loops", pass.summary));
+    for (name, level, summary) in graph.chain(loops) {
+        table.row(vec![name.into(), level.into(), summary.into()]);
+    }
+    table.text()
+}
+
+/// The pass of this name, of either level.
+pub fn find(name: &str) -> Result<Pass, Diagnostic> {
+    let graph = PIPELINE.iter().find(|pass| pass.name == name).map(Pass::Graph);
+    let found = graph.or_else(|| PASSES.iter().find(|pass| pass.name == name).map(Pass::Loops));
+    let unknown =
+        || Diagnostic::new(format!("there is no pass `{name}`")).help("`tinyc opt --list` lists all");
+    found.ok_or_else(unknown)
+}
+
+/// Reads either level; the first word tells which.
+fn parse(text: &str) -> Result<Text, Vec<Diagnostic>> {
+    let start = Cursor::new(text).map_err(|error| vec![error])?;
+    if start.at_word("graph") {
+        return graph::text::parse(text).map(Text::Graph);
+    }
+    if !start.at_word("program") && !start.at_word("loops") {
+        return Err(vec![start.wanted("`graph`, `program` or `loops`")]);
+    }
+    loops::text::parse_file(text).map(Text::Loops).map_err(|error| vec![error])
+}
+
+fn run(pass: Pass, text: &mut Text) -> Result<(), Diagnostic> {
+    match (pass, text) {
+        (Pass::Graph(pass), Text::Graph(graph)) => {
+            passes::graph::run(pass, graph);
+            Ok(())
+        }
+        (Pass::Loops(pass), Text::Loops(file)) => {
+            let layers = file.program.iter_mut().flat_map(|program| &mut program.layers);
+            let nests =
+                layers.map(|layer| &mut layer.nest).chain(file.nests.iter_mut().map(|(nest, _)| nest));
+            for nest in nests {
+                (pass.run)(nest)?;
+            }
+            Ok(())
+        }
+        (Pass::Graph(GraphPass { name, .. }), Text::Loops(_)) => {
+            Err(Diagnostic::new(format!("`{name}` is a pass over graphs, the file has loop nests")))
+        }
+        (Pass::Loops(NestPass { name, .. }), Text::Graph(_)) => {
+            Err(Diagnostic::new(format!("`{name}` is a pass over loop nests, the file has a graph")))
+        }
+    }
+}
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Text::Graph(graph) => write!(f, "{graph}"),
+            Text::Loops(File { program: Some(program), .. }) => write!(f, "{program}"),
+            Text::Loops(File { nests, .. }) => {
+                let texts: Vec<String> = nests.iter().map(|(nest, _): &(Nest, _)| nest.to_string()).collect();
+                f.write_str(&texts.join("\n"))
+            }
+        }
+    }
+}
