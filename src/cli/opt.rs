@@ -6,6 +6,7 @@ use clap::Args;
 use ir::diag::Diagnostic;
 use ir::graph::{self, Graph};
 use ir::loops::text::File;
+use ir::loops::verify::{verify, verify_at, verify_outline};
 use ir::loops::{self, Nest};
 use ir::text::Cursor;
 use passes::graph::{GraphPass, PIPELINE};
@@ -82,7 +83,10 @@ fn parse(text: &str) -> Result<Text, Vec<Diagnostic>> {
     if !start.at_word("program") && !start.at_word("loops") {
         return Err(vec![start.wanted("`graph`, `program` or `loops`")]);
     }
-    loops::text::parse_file(text).map(Text::Loops).map_err(|error| vec![error])
+    let file = loops::text::parse_file(text).map_err(|error| vec![error])?;
+    let mut errors: Vec<Diagnostic> = file.nests.iter().flat_map(|(nest, at)| verify_at(nest, at)).collect();
+    errors.extend(file.program.iter().flat_map(verify_outline));
+    if errors.is_empty() { Ok(Text::Loops(file)) } else { Err(errors) }
 }
 
 fn run(pass: Pass, text: &mut Text) -> Result<(), Diagnostic> {
@@ -97,6 +101,8 @@ fn run(pass: Pass, text: &mut Text) -> Result<(), Diagnostic> {
                 layers.map(|layer| &mut layer.nest).chain(file.nests.iter_mut().map(|(nest, _)| nest));
             for nest in nests {
                 (pass.run)(nest)?;
+                let errors = verify(nest);
+                assert!(errors.is_empty(), "`{}` broke the nest: {errors:?}", pass.name);
             }
             Ok(())
         }

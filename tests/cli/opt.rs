@@ -33,6 +33,7 @@ fn what_is_printed_can_be_read_again() {
 #[test]
 fn errors_say_where() {
     assert_snapshot!("opt_wrong", refusal(&tinyc(["opt", "tests/cli/wrong.tir"])));
+    assert_snapshot!("opt_outside", refusal(&tinyc(["opt", "tests/cli/outside.tir"])));
 }
 
 #[test]
