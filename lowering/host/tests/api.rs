@@ -48,8 +48,11 @@ fn what_the_verifier_refuses_is_not_compiled() {
     let error = tinyc_host::compile(&unwritten).err().expect("nothing writes the output");
     assert!(error.message.contains("`y`"), "{error}");
     let blocks = "loops @f(x: i32[1]) {
-      reduce a: i32[1000, 1000] over k in 0..1 {
-        init { for i in 0..1000 { for j in 0..1000 { a[i, j] = 0 } } }
+      reduce a: i32[200, 200], b: i32[200, 200] over k in 0..1 {
+        init { for i in 0..200 { for j in 0..200 {
+          a[i, j] = 0
+          b[i, j] = 0
+        } } }
         update { a[0, 0] = 1 }
         finish { x[0] = a[0, 0] }
       }
