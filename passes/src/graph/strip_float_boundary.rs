@@ -36,8 +36,8 @@ fn run(graph: &mut Graph) -> Changed {
     }
     for dequantize in graph.find::<Dequantize>() {
         let (x, y) = (graph.input(dequantize, 0), graph.output(dequantize));
-        if graph.def_op(x).is_none() || graph.is_output(x) {
-            continue; // The graph would give out an input, or one value twice.
+        if graph.const_data(x).is_some() || graph.is_output(x) {
+            continue; // The graph would give out a constant, or one value twice.
         }
         if let Some(chain) = output_chain(graph, y) {
             retype(graph, &chain, x);
