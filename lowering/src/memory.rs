@@ -342,6 +342,35 @@ mod tests {
         assert!(height(&items, &searched) < height(&items, &greedy));
     }
 
+    #[test]
+    fn slack_alignment_and_persistence_are_kept() {
+        let text = "program @two {
+              tensor x: i8[1, 5] scale 0.5 zero -3 input 0
+              tensor s: i16[2] align 8 persistent
+              tensor a: i8[1, 5] scale 0.25 zero -128 align 4 slack 7 temporary
+              tensor y: i8[1, 5] scale 0.25 zero -128 output 0
+              layer @first(x, a) op \"copy\" macs 0 sources []
+              layer @second(a, y) op \"copy\" macs 0 sources []
+            }
+            loops @first(x: i8[5], y: i8[5]) { for i in 0..5 { y[i] = sext x[i] } }
+            loops @second(x: i8[5] align 4 slack 7, y: i8[5]) {
+              scratch t: i32[5]
+              for i in 0..5 { t[i] = sext x[i] }
+              for i in 0..5 { y[i] = t[i] }
+            }";
+        let program = ir::loops::text::parse_program(text).expect("the program is well formed");
+        let Placement { arena_bytes, align, lower_bound, tensors, scratch } =
+            place(&program).expect("it is small");
+        let [_, s, a, y] = tensors[..] else { panic!("there are four tensors") };
+        let [t] = scratch[1][..] else { panic!("there is one scratch buffer") };
+        assert_eq!((align, s % 8, a % 4, t % 4, scratch[0].len()), (8, 0, 0, 0, 0));
+        assert!(a + 5 + 7 <= arena_bytes, "slack may be read, though others may lie there");
+        assert_eq!(lower_bound, 4 + 5 + 20 + 5);
+        let mut taken = [(s, 4), (a, 5), (y, 5), (t, 20)];
+        taken.sort_unstable();
+        assert!(taken.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{taken:?}");
+    }
+
     fn items(max_len: usize) -> impl Strategy<Value = Vec<Item>> {
         let one = (0u64..40, 0usize..8, 0usize..4, 0u32..4).prop_map(|(bytes, from, layers, align)| Item {
             bytes,

@@ -205,6 +205,11 @@ impl Expander<'_> {
         let all = |low: i64| shifts.as_ref().is_some_and(|s| s.iter().all(|s| (low..=31).contains(s)));
         match by {
             Expr::Int(0, _) => a,
+            Expr::Int(1, _) if above_least => {
+                let a = self.less_sign(a);
+                let a = self.name(a);
+                add(binary(Prim::Asr, a.clone(), int(1)), binary(Prim::And, a, int(1)))
+            }
             Expr::Int(by, _) if all(2) && above_least => {
                 let a = self.less_sign(a);
                 binary(Prim::MulHighRound, a, int(1 << (32 - by)))
