@@ -16,9 +16,7 @@ fn program_of(model: &Model) -> Option<(Graph, Graph, Program)> {
     passes::graph::optimize(&mut graph, |_, _| {});
     let mut program = tinyc_lowering::lower(&graph).ok()?;
     for layer in &mut program.layers {
-        for pass in passes::loops::PASSES {
-            (pass.run)(&mut layer.nest).expect("the pass accepts what lowering gives");
-        }
+        passes::loops::legalize(&mut layer.nest).expect("the passes accept what lowering gives");
     }
     Some((before, graph, program))
 }

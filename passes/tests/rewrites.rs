@@ -8,7 +8,7 @@ use ir::loops::{Buffer, Nest, interp};
 use ir::text::cases::Case;
 use test_support::Random;
 use test_support::files::{self, Outcome};
-use tinyc_passes::loops::PASSES;
+use tinyc_passes::{Changed, loops};
 
 fn main() -> ExitCode {
     files::main(&["rewrites"], rewrite)
@@ -20,8 +20,12 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
     let mut after = before.clone();
     let result = match (case.kind.as_str(), &case.args[..]) {
         ("pass", [name]) => {
-            let pass = PASSES.iter().find(|pass| pass.name == name);
-            (pass.ok_or_else(|| format!("no pass is called `{name}`"))?.run)(&mut after).map(|_| ())
+            let pass = loops::find(name).ok_or_else(|| format!("no pass is called `{name}`"))?;
+            let changed = loops::run(&pass, &mut after);
+            if changed.as_ref().is_ok_and(|changed| (*changed == Changed::No) != (after == *before)) {
+                return Err(format!("the pass says {changed:?}, the nest says otherwise"));
+            }
+            changed.map(|_| ())
         }
         (kind, _) => return Err(format!("`{kind}` is no kind of test")),
     };

@@ -107,7 +107,7 @@ pub fn check(graph: &Graph, rng: &mut Rng) {
     compare(graph, &program, &inputs, "as lowered");
     for pass in passes::loops::PASSES {
         for layer in &mut program.layers {
-            (pass.run)(&mut layer.nest).expect("the pass accepts what lowering gives");
+            passes::loops::run(pass, &mut layer.nest).expect("the pass accepts what lowering gives");
         }
         compare(graph, &program, &inputs, pass.name);
     }

@@ -6,6 +6,7 @@ pub mod expand_composites;
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
+use ir::loops::verify::verify;
 
 use crate::Changed;
 
@@ -25,3 +26,23 @@ pub const PASSES: &[NestPass] = &[
     border::PASS,            // No core has a load that tests bounds.
     expand_composites::PASS, // Nor an operation that is a formula.
 ];
+
+/// The pass called `name`.
+pub fn find(name: &str) -> Option<NestPass> {
+    PASSES.iter().find(|pass| pass.name == name).copied()
+}
+
+/// Runs one pass. In debug builds the verifier looks at the result.
+pub fn run(pass: &NestPass, nest: &mut Nest) -> Result<Changed, Diagnostic> {
+    let changed = (pass.run)(nest)?;
+    if cfg!(debug_assertions) && changed == Changed::Yes {
+        let errors = verify(nest);
+        assert!(errors.is_empty(), "`{}` broke `{}`: {errors:?}", pass.name, nest.name);
+    }
+    Ok(changed)
+}
+
+/// Runs all passes in order: what a nest without schedule goes through before selection.
+pub fn legalize(nest: &mut Nest) -> Result<(), Diagnostic> {
+    PASSES.iter().try_for_each(|pass| run(pass, nest).map(|_| ()))
+}
