@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 where all is well, 1 for an error in what was given, 2 for arguments that make no sense.
 
+mod build;
+mod input;
 mod inspect;
 mod opt;
+mod progress;
+mod run;
 mod table;
 
 use std::fmt::Write as _;
@@ -11,8 +15,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use ir::diag::Diagnostic;
+use isel_thumb2::cores::{self, CORES, Core};
 
 /// Compiles an int8 neural network into an object file for Arm Cortex-M
 #[derive(Parser)]
@@ -24,6 +30,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compile a model: an object file, a C header, and a table of layers with cycles and flash
+    Build(build::Arguments),
+    /// Run a model on the host or on an emulated board
+    Run(run::Arguments),
     /// Show what is in a model, and what of it would be refused
     Inspect(inspect::Arguments),
     /// Run passes over a text file of the graph or the loops level
@@ -42,6 +52,8 @@ type Outcome = Result<(), Failed>;
 /// Does what the arguments of the process say.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Build(arguments) => build::main(&arguments),
+        Command::Run(arguments) => run::main(&arguments),
         Command::Inspect(arguments) => inspect::main(&arguments),
         Command::Opt(arguments) => opt::main(&arguments),
     };
@@ -65,9 +77,25 @@ fn print(text: &str) -> Outcome {
     }
 }
 
+/// The names of cores, for `--cpu`.
+fn core_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(CORES.iter().map(|core| core.name()))
+}
+
+/// The core of this name, which the argument parser has accepted.
+fn core(name: &str) -> &'static dyn Core {
+    cores::by_name(name).expect("the argument parser knows the cores")
+}
+
 /// The contents of a file that the user names.
 fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     std::fs::read(path).map_err(|error| Diagnostic::new(format!("cannot read `{}`: {error}", path.display())))
+}
+
+/// The name of a file without folder and extension.
+fn stem(path: &Path) -> Result<&str, Diagnostic> {
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    name.ok_or_else(|| Diagnostic::new(format!("`{}` has no file name in UTF-8", path.display())))
 }
 
 impl Failed {

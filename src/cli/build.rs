@@ -1,0 +1,214 @@
+//! `tinyc build`: an object file with its header and listing, and what is known about it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use ir::diag::Diagnostic;
+use ir::graph::{self, Graph};
+use ir::loops::{self, Program};
+use tinyc::header;
+use tinyc::output::{OutputFile, check_target, write_files};
+use tinyc::pipeline::{self, Options};
+use tinyc::report::{LayerReport, Report};
+
+use super::progress::Progress;
+use super::table::{Align, Table, bytes, grouped, shape};
+use super::{Outcome, core, core_names, opt, print, read, stem};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The model: a .tflite file
+    model: PathBuf,
+    /// Where the object file goes; header and listing get the same name with .h and .loops
+    #[arg(short, long, value_name = "FILE.o", required_unless_present = "stop_after")]
+    output: Option<PathBuf>,
+    /// The core to compile for
+    #[arg(long, value_parser = core_names(), default_value = "cortex-m4")]
+    cpu: String,
+    /// Begin all symbols with this name; by default the name of the object file
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Leave the floating-point registers alone, for parts without them
+    #[arg(long)]
+    no_fpu: bool,
+    /// Also make PREFIX_run_until(arena, layer), which runs the layers before that one
+    #[arg(long)]
+    run_until: bool,
+    /// Print the report as JSON, for programs
+    #[arg(long)]
+    json: bool,
+    /// Print the model as it is on this level, and write no file
+    #[arg(long, value_enum, value_name = "LEVEL", conflicts_with_all = ["output", "json"])]
+    stop_after: Option<Level>,
+    /// Print the model after this pass; `tinyc opt --list` lists them
+    #[arg(long, value_name = "PASS", conflicts_with = "json")]
+    print_after: Option<String>,
+    /// Shorten large constants in what is printed, which then cannot be read back
+    #[arg(long)]
+    elide: bool,
+}
+
+/// A level to stop at.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    Graph,
+    Loops,
+}
+
+/// The files of one build.
+struct Targets {
+    object: PathBuf,
+    header: PathBuf,
+    listing: PathBuf,
+    /// What their names have in common.
+    stem: String,
+}
+
+pub fn main(arguments: &Arguments) -> Outcome {
+    if let Some(pass) = &arguments.print_after {
+        opt::find(pass)?;
+    }
+    let targets = arguments.output.as_deref().map(Targets::of).transpose()?;
+    let model = read(&arguments.model)?;
+    if arguments.print_after.is_some() || arguments.stop_after.is_some() {
+        print_levels(arguments, &model)?;
+    }
+    match targets {
+        Some(targets) if arguments.stop_after.is_none() => build(arguments, &model, &targets),
+        _ => Ok(()),
+    }
+}
+
+fn build(arguments: &Arguments, model: &[u8], targets: &Targets) -> Outcome {
+    let prefix = prefix(arguments, targets)?;
+    let options = Options {
+        core: core(&arguments.cpu),
+        prefix: &prefix,
+        stem: &targets.stem,
+        fpu: !arguments.no_fpu,
+        run_until: arguments.run_until,
+    };
+    let progress = Progress::new("layers");
+    let compiled = pipeline::compile(model, &options, &|done, all| progress.at(done, all))?;
+    drop(progress);
+    write_files(&[
+        OutputFile { path: targets.header.clone(), bytes: compiled.header.as_bytes() },
+        OutputFile { path: targets.listing.clone(), bytes: compiled.listing.as_bytes() },
+        OutputFile { path: targets.object.clone(), bytes: &compiled.object }, // Last: make rules wait for it.
+    ])?;
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&compiled.report).expect("plain data has a JSON form");
+        print(&format!("{json}\n"))
+    } else {
+        print(&text(&compiled.report))
+    }
+}
+
+impl Targets {
+    /// The files beside `object`, where they can be written.
+    fn of(object: &Path) -> Result<Targets, Diagnostic> {
+        // A model named by mistake must not be overwritten.
+        if object.extension().is_none_or(|extension| extension != "o") && !object.is_dir() {
+            let shown = object.display();
+            return Err(Diagnostic::new(format!(
+                "the output is named `{shown}`, expected a name that ends in `.o`"
+            )));
+        }
+        let targets = Targets {
+            object: object.to_owned(),
+            header: object.with_extension("h"),
+            listing: object.with_extension("loops"),
+            stem: stem(object)?.to_owned(),
+        };
+        for path in [&targets.object, &targets.header, &targets.listing] {
+            check_target(path)?;
+        }
+        Ok(targets)
+    }
+}
+
+/// What all symbols begin with.
+fn prefix(arguments: &Arguments, targets: &Targets) -> Result<String, Diagnostic> {
+    let Some(prefix) = &arguments.prefix else { return Ok(header::identifier(&targets.stem)) };
+    let identifier = header::identifier(prefix);
+    if *prefix == identifier {
+        return Ok(identifier);
+    }
+    Err(Diagnostic::new(format!("the prefix `{prefix}` is not a C identifier that begins with a letter"))
+        .help(format!("`--prefix {identifier}` is one")))
+}
+
+/// Prints what `--print-after` and `--stop-after` ask for.
+fn print_levels(arguments: &Arguments, model: &[u8]) -> Outcome {
+    let name = header::identifier(stem(&arguments.model)?);
+    let is_wanted = |pass: &str| arguments.print_after.as_deref() == Some(pass);
+    let mut out = String::new();
+    let graph = pipeline::graph(model, &name, &mut |pass, graph| {
+        if is_wanted(pass.name) {
+            let _ = write!(out, "// After `{}`:\n{}", pass.name, graph_text(graph, arguments.elide));
+        }
+    })?;
+    if arguments.stop_after == Some(Level::Graph) {
+        out.push_str(&graph_text(&graph, arguments.elide));
+        return print(&out);
+    }
+    let program = pipeline::program(&graph, &mut |pass, nest| {
+        if is_wanted(pass.name) {
+            let printed = loops::text::print_nest(nest, loops_style(arguments.elide));
+            let _ = write!(out, "// After `{}`:\n{}", pass.name, printed.text);
+        }
+    })?;
+    if arguments.stop_after == Some(Level::Loops) {
+        out.push_str(&program_text(&program, arguments.elide));
+    }
+    print(&out)
+}
+
+fn graph_text(graph: &Graph, elide: bool) -> String {
+    let style = if elide { graph::text::Style::Elided } else { graph::text::Style::Full };
+    graph::text::print(graph, style)
+}
+
+fn program_text(program: &Program, elide: bool) -> String {
+    loops::text::print_with_lines(program, loops_style(elide)).0
+}
+
+fn loops_style(elide: bool) -> loops::text::Style {
+    if elide { loops::text::Style::Reading } else { loops::text::Style::Exact }
+}
+
+/// The report as a table with its totals.
+fn text(report: &Report) -> String {
+    let mut table = Table::new(&[
+        ("layer", Align::Left),
+        ("kind", Align::Left),
+        ("result", Align::Left),
+        ("MACs", Align::Right),
+        ("predicted cycles", Align::Right),
+        ("flash", Align::Right),
+    ]);
+    for LayerReport { name, op, shape: extents, macs, cycles, flash_bytes, .. } in &report.layers {
+        let [macs, cycles] = [*macs, *cycles].map(grouped);
+        table.row(vec![name.clone(), op.clone(), shape(extents), macs, cycles, bytes((*flash_bytes).into())]);
+    }
+    let [macs, cycles] = [report.macs, report.cycles].map(grouped);
+    let flash = bytes(report.flash_bytes.into());
+    table.row(vec!["in all".into(), String::new(), String::new(), macs, cycles, flash]);
+    format!("{}\n{}", table.text(), figures(report))
+}
+
+/// What a model needs, in a few lines.
+pub fn figures(report: &Report) -> String {
+    let [arena, stack, flash, code, constants] =
+        [report.arena_bytes, report.stack_bytes, report.flash_bytes, report.code_bytes, report.const_bytes]
+            .map(|number| bytes(number.into()));
+    format!(
+        "cycles    {} predicted for one inference on {}, memory without wait states\n\
+         arena     {arena}\n\
+         stack     {stack}\n\
+         flash     {flash}: code {code}, constants {constants}\n",
+        grouped(report.cycles),
+        report.cpu
+    )
+}
