@@ -8,8 +8,8 @@ use super::names::is_legal_name;
 use super::parse;
 use super::print::{extents, map_text};
 use crate::diag::{Diagnostic, Place};
+use crate::graph::text::parser::tensor_type;
 use crate::text::{Cursor, Tok};
-use crate::ty::{Quant, TensorType};
 
 /// Prints `program @name { … }`.
 pub(super) fn print(program: &Program) -> String {
@@ -17,15 +17,14 @@ pub(super) fn print(program: &Program) -> String {
     for tensor in &program.tensors {
         let shape: Vec<u32> = tensor.ty.shape.iter().map(|extent| *extent as u32).collect();
         let name = tensor_name(&tensor.name);
-        let (elem, quant) = (tensor.ty.elem, quant_text(&tensor.ty.quant));
-        let map = map_text(elem, &shape, &tensor.map);
+        let map = map_text(tensor.ty.elem, &shape, &tensor.map);
         let lifetime = match tensor.lifetime {
             Lifetime::Input(position) => format!("input {position}"),
             Lifetime::Output(position) => format!("output {position}"),
             Lifetime::Temporary => "temporary".into(),
             Lifetime::Persistent => "persistent".into(),
         };
-        let _ = writeln!(out, "  tensor {name}: {elem}[{}]{quant}{map} {lifetime}", extents(&shape));
+        let _ = writeln!(out, "  tensor {name}: {}{map} {lifetime}", tensor.ty);
     }
     for layer in &program.layers {
         let args = layer.args.iter().map(|arg| tensor_name(&program.tensors[*arg].name));
@@ -108,13 +107,11 @@ impl Outline {
 fn tensor(cursor: &mut Cursor) -> Result<TensorSlot, Diagnostic> {
     let name = read_tensor_name(cursor)?;
     cursor.expect(":")?;
-    let elem = parse::ty(cursor)?;
     let place = cursor.place();
-    let shape: Vec<u32> = cursor.list("[", "]", Cursor::int)?;
-    let quant = quant(cursor)?;
-    let map = parse::map(cursor, elem, &shape, place)?;
+    let ty = tensor_type(cursor)?;
+    let shape: Vec<u32> = ty.shape.iter().map(|extent| *extent as u32).collect();
+    let map = parse::map(cursor, ty.elem, &shape, place)?;
     let lifetime = lifetime(cursor)?;
-    let ty = TensorType { elem, shape: shape.iter().map(|extent| *extent as usize).collect(), quant };
     Ok(TensorSlot { name, ty, map, lifetime })
 }
 
@@ -132,28 +129,6 @@ fn lifetime(cursor: &mut Cursor) -> Result<Lifetime, Diagnostic> {
         return Ok(Lifetime::Persistent);
     }
     Err(cursor.wanted("`input`, `output`, `temporary` or `persistent`"))
-}
-
-fn quant_text(quant: &Quant) -> String {
-    match quant {
-        Quant::None => String::new(),
-        Quant::PerTensor { scale, zero } => format!(" scale {scale} zero {zero}"),
-        Quant::PerChannel { axis, scales } => format!(" scales [{}] axis {axis}", extents(scales)),
-    }
-}
-
-fn quant(cursor: &mut Cursor) -> Result<Quant, Diagnostic> {
-    if cursor.eat_word("scale") {
-        let scale = cursor.f32()?;
-        cursor.expect_word("zero")?;
-        return Ok(Quant::PerTensor { scale, zero: cursor.int()? });
-    }
-    if cursor.eat_word("scales") {
-        let scales = cursor.list("[", "]", Cursor::f32)?;
-        cursor.expect_word("axis")?;
-        return Ok(Quant::PerChannel { axis: cursor.int()?, scales });
-    }
-    Ok(Quant::None)
 }
 
 /// An identifier stands as it is, any other name in quotes.
