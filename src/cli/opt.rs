@@ -6,7 +6,7 @@ use clap::Args;
 use ir::diag::Diagnostic;
 use ir::graph::{self, Graph};
 use ir::loops::text::File;
-use ir::loops::verify::{verify, verify_at, verify_outline};
+use ir::loops::verify::{verify_at, verify_outline};
 use ir::loops::{self, Nest};
 use ir::text::Cursor;
 use passes::graph::{GraphPass, PIPELINE};
@@ -100,9 +100,7 @@ fn run(pass: Pass, text: &mut Text) -> Result<(), Diagnostic> {
             let nests =
                 layers.map(|layer| &mut layer.nest).chain(file.nests.iter_mut().map(|(nest, _)| nest));
             for nest in nests {
-                (pass.run)(nest)?;
-                let errors = verify(nest);
-                assert!(errors.is_empty(), "`{}` broke the nest: {errors:?}", pass.name);
+                passes::loops::run(pass, nest)?;
             }
             Ok(())
         }

@@ -55,7 +55,8 @@ fn predictions_stand_beside_labels() {
     if has_emulator() {
         let device = with_labels("cortex-m4");
         let figures = device.strip_prefix(&host).expect("the board says the same, and then what it takes");
-        assert_snapshot!("run_figures", figures);
+        let names: Vec<_> = figures.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["cycles", "arena", "stack", "flash"]);
     }
 }
 
