@@ -4,6 +4,7 @@
 
 pub mod graph;
 pub mod loops;
+pub mod schedule;
 
 /// Whether a pass did anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

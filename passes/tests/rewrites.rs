@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use ir::loops::text::parse_file;
+use ir::diag::Diagnostic;
+use ir::loops::text::{parse_file, parse_nest};
 use ir::loops::verify::verify;
 use ir::loops::{Buffer, Nest, interp};
 use ir::text::cases::Case;
 use test_support::Random;
 use test_support::files::{self, Outcome};
+use tinyc_passes::schedule::Schedule;
 use tinyc_passes::{Changed, loops};
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
             }
             changed.map(|_| ())
         }
+        ("steps", steps) => apply(&steps.join(" "), &mut after),
         (kind, _) => return Err(format!("`{kind}` is no kind of test")),
     };
     match result {
@@ -36,6 +39,19 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
             Ok(Outcome::printed(after.to_string()))
         }
     }
+}
+
+/// Applies steps of a schedule; an error's place is of no use here, since the steps stand in a comment.
+fn apply(steps: &str, nest: &mut Nest) -> Result<(), Diagnostic> {
+    let schedule = Schedule::parse(&format!("schedule 1\nlayer *:\n  {steps}\n"))?;
+    schedule.apply_to(nest, &mut |_, nest| {
+        let text = nest.to_string();
+        assert_eq!(
+            parse_nest(&text).map(|parsed| parsed.to_string()),
+            Ok(text),
+            "what is printed parses back"
+        );
+    })
 }
 
 /// Whatever a rewrite does, the nest gives the same results, on random and on extreme data.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ir::loops::{Access, Expr, LocalId, Loop, Nest, Stmt, VarId};
+use ir::loops::{Access, Expr, Index, LocalId, Loop, Nest, Prim, Stmt, VarId};
 use ir::ty::Ty;
 
 /// The extents of the loops around a place.
@@ -70,4 +70,298 @@ fn inside(loops: &[Loop], around: &mut Extents, f: impl FnOnce(&mut Extents)) {
     loops.iter().for_each(|l| {
         around.remove(&l.var);
     });
+}
+
+/// The loops of the body, in the order of the text.
+pub fn axes(nest: &Nest) -> Vec<VarId> {
+    fn collect(block: &[Stmt], out: &mut Vec<VarId>) {
+        for stmt in block {
+            match stmt {
+                Stmt::For(l, _) => out.push(l.var),
+                Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().map(|l| l.var)),
+                Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+            }
+            ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect(inner, out));
+        }
+    }
+    let mut out = Vec::new();
+    collect(&nest.body, &mut out);
+    out
+}
+
+/// Where a loop stands.
+pub enum Site<'a> {
+    /// It is the statement at this position of the block.
+    For(&'a mut Vec<Stmt>, usize),
+    /// It is a loop, at the last position, of the reduction at the position before it in the block.
+    Reduction(&'a mut Vec<Stmt>, usize, usize),
+}
+
+/// Calls `f` with the place of the loop over `var`; `None` where there is no such loop.
+pub fn with_loop<R>(block: &mut Vec<Stmt>, var: VarId, f: &mut dyn FnMut(Site) -> R) -> Option<R> {
+    for at in 0..block.len() {
+        match &block[at] {
+            Stmt::For(l, _) if l.var == var => return Some(f(Site::For(block, at))),
+            Stmt::Reduce(reduce) => {
+                if let Some(position) = reduce.loops.iter().position(|l| l.var == var) {
+                    return Some(f(Site::Reduction(block, at, position)));
+                }
+            }
+            _ => {}
+        }
+        for inner in blocks_mut(&mut block[at]) {
+            if let Some(result) = with_loop(inner, var, f) {
+                return Some(result);
+            }
+        }
+    }
+    None
+}
+
+/// The blocks inside a statement.
+pub fn blocks_mut(stmt: &mut Stmt) -> Vec<&mut Vec<Stmt>> {
+    match stmt {
+        Stmt::For(_, body) => vec![body],
+        Stmt::Reduce(reduce) => vec![&mut reduce.init, &mut reduce.update, &mut reduce.finish],
+        Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => Vec::new(),
+    }
+}
+
+/// The loop over `var`; the caller knows that it is there.
+pub fn loop_of(nest: &mut Nest, var: VarId) -> Loop {
+    let found = with_loop(&mut nest.body, var, &mut |site| match site {
+        Site::For(block, at) => match &block[at] {
+            Stmt::For(l, _) => l.clone(),
+            _ => unreachable!("a site is a loop"),
+        },
+        Site::Reduction(block, at, position) => match &block[at] {
+            Stmt::Reduce(reduce) => reduce.loops[position].clone(),
+            _ => unreachable!("a site is a reduction"),
+        },
+    });
+    found.expect("an axis is found by name in the body")
+}
+
+/// Puts `value` in the place of `var` in everything inside a block.
+pub fn substitute(block: &mut [Stmt], var: VarId, value: &Index) {
+    let index = |index: &mut Index| {
+        *index = index.substitute(&|found| if found == var { value.clone() } else { Index::var(found) });
+    };
+    visit_indices(block, &mut |found| index(found));
+}
+
+/// Calls `visit` for every index in a block.
+pub fn visit_indices(block: &mut [Stmt], visit: &mut dyn FnMut(&mut Index)) {
+    for stmt in block {
+        match stmt {
+            Stmt::For(..) | Stmt::Reduce(_) => {}
+            Stmt::Let(_, value) => visit_indices_of(value, visit),
+            Stmt::Set(_, at, value) => {
+                at.iter_mut().for_each(&mut *visit);
+                visit_indices_of(value, visit);
+            }
+            Stmt::Store(access, value) => {
+                access.index.iter_mut().for_each(&mut *visit);
+                visit_indices_of(value, visit);
+            }
+        }
+        blocks_mut(stmt).into_iter().for_each(|inner| visit_indices(inner, visit));
+    }
+}
+
+/// Calls `visit` for every index in an expression.
+pub fn visit_indices_of(expr: &mut Expr, visit: &mut dyn FnMut(&mut Index)) {
+    match expr {
+        Expr::Int(..) => {}
+        Expr::Index(index) => visit(index),
+        Expr::Local(_, at) => at.iter_mut().for_each(&mut *visit),
+        Expr::Load(access) => access.index.iter_mut().for_each(&mut *visit),
+        Expr::Lookup(_, at) => visit_indices_of(at, visit),
+        Expr::Op { args, .. } => args.iter_mut().for_each(|arg| visit_indices_of(arg, visit)),
+    }
+}
+
+/// Gives every loop inside a block a variable of its own with the same name: for a copy of the block.
+pub fn renew_vars(nest: &mut Nest, block: &mut [Stmt]) {
+    let mut old = Vec::new();
+    collect_vars(block, &mut old);
+    for var in old {
+        let new = nest.add_var(nest.vars[var.idx()].clone());
+        substitute(block, var, &Index::var(new));
+        replace_loop_var(block, var, new);
+    }
+}
+
+fn collect_vars(block: &[Stmt], out: &mut Vec<VarId>) {
+    for stmt in block {
+        match stmt {
+            Stmt::For(l, _) => out.push(l.var),
+            Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().map(|l| l.var)),
+            Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+        }
+        ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect_vars(inner, out));
+    }
+}
+
+fn replace_loop_var(block: &mut [Stmt], old: VarId, new: VarId) {
+    let replace = |l: &mut Loop| {
+        if l.var == old {
+            l.var = new;
+        }
+    };
+    for stmt in block {
+        match stmt {
+            Stmt::For(l, _) => replace(l),
+            Stmt::Reduce(reduce) => reduce.loops.iter_mut().for_each(replace),
+            Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+        }
+        blocks_mut(stmt).into_iter().for_each(|inner| replace_loop_var(inner, old, new));
+    }
+}
+
+/// Gives every value that a block defines a local of its own with the same name: for a copy of the block.
+pub fn rename_locals(nest: &mut Nest, block: &mut [Stmt]) {
+    let mut defined = Vec::new();
+    collect_locals(block, &mut defined);
+    for old in defined {
+        let new = LocalId::new(nest.locals.len());
+        nest.locals.push(nest.locals[old.idx()].clone());
+        visit_locals(block, &mut |local| {
+            if *local == old {
+                *local = new;
+            }
+        });
+    }
+}
+
+fn collect_locals(block: &[Stmt], out: &mut Vec<LocalId>) {
+    for stmt in block {
+        match stmt {
+            Stmt::Let(local, _) => out.push(*local),
+            Stmt::Reduce(reduce) => out.extend(reduce.carried.iter().copied()),
+            Stmt::For(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+        }
+        ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect_locals(inner, out));
+    }
+}
+
+/// Calls `visit` for every mention of a named value in a block.
+pub fn visit_locals(block: &mut [Stmt], visit: &mut dyn FnMut(&mut LocalId)) {
+    for stmt in block {
+        match stmt {
+            Stmt::Let(local, value) | Stmt::Set(local, _, value) => {
+                visit(local);
+                visit_locals_of(value, visit);
+            }
+            Stmt::Store(_, value) => visit_locals_of(value, visit),
+            Stmt::Reduce(reduce) => reduce.carried.iter_mut().for_each(&mut *visit),
+            Stmt::For(..) => {}
+        }
+        blocks_mut(stmt).into_iter().for_each(|inner| visit_locals(inner, visit));
+    }
+}
+
+/// Calls `visit` for every mention of a named value in an expression.
+pub fn visit_locals_of(expr: &mut Expr, visit: &mut dyn FnMut(&mut LocalId)) {
+    match expr {
+        Expr::Local(local, _) => visit(local),
+        Expr::Lookup(_, at) => visit_locals_of(at, visit),
+        Expr::Op { args, .. } => args.iter_mut().for_each(|arg| visit_locals_of(arg, visit)),
+        Expr::Int(..) | Expr::Index(_) | Expr::Load(_) => {}
+    }
+}
+
+/// Whether no iteration of the loops from `stmt` on can see what another one does: what is written is not read, except the
+/// very element that the iteration writes.
+pub fn independent(stmt: &Stmt) -> bool {
+    let mut stored: Vec<Access> = Vec::new();
+    let mut loaded: Vec<Access> = Vec::new();
+    let mut lookups = Vec::new();
+    ir::loops::walk::walk(std::slice::from_ref(stmt), ir::loops::walk::StmtNo(0), &mut |_, stmt| {
+        if let Stmt::Store(access, _) = stmt {
+            stored.push(access.clone());
+        }
+        let mut copy = stmt.clone();
+        if let Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) = &mut copy {
+            visit_loads_of(value, &mut |access| loaded.push(access.clone()));
+            visit_lookups_of(value, &mut |buffer| lookups.push(buffer));
+        }
+    });
+    stored.iter().all(|store| {
+        let same = |load: &&Access| load.buffer == store.buffer;
+        loaded.iter().filter(same).all(|load| load.index == store.index && load.ty == store.ty)
+            && !lookups.contains(&store.buffer)
+    })
+}
+
+/// Calls `visit` for every buffer that an expression reads at a position that depends on data.
+pub fn visit_lookups_of(expr: &Expr, visit: &mut dyn FnMut(ir::loops::BufferId)) {
+    match expr {
+        Expr::Lookup(buffer, at) => {
+            visit(*buffer);
+            visit_lookups_of(at, visit);
+        }
+        Expr::Op { args, .. } => args.iter().for_each(|arg| visit_lookups_of(arg, visit)),
+        Expr::Int(..) | Expr::Index(_) | Expr::Local(..) | Expr::Load(_) => {}
+    }
+}
+
+/// Whether the result of a reduction, inside of loops perhaps, does not depend on the order of its steps: each carried value is
+/// only added to, or only compared by `min` or `max`, and nothing else happens.
+pub fn order_is_free(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::For(_, body) => body.len() == 1 && order_is_free(&body[0]),
+        Stmt::Reduce(reduce) => reduce.update.iter().all(|step| accumulates(step, &reduce.carried)),
+        Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => false,
+    }
+}
+
+fn accumulates(stmt: &Stmt, carried: &[LocalId]) -> bool {
+    match stmt {
+        Stmt::For(_, body) => body.iter().all(|stmt| accumulates(stmt, carried)),
+        Stmt::Let(_, value) => !mentions(value, carried),
+        Stmt::Set(local, at, Expr::Op { prim, args, .. }) => {
+            let itself = |arg: &Expr| *arg == Expr::Local(*local, at.clone());
+            let first = args.iter().position(itself);
+            let others =
+                |skip: usize| args.iter().enumerate().all(|(n, arg)| n == skip || !mentions(arg, carried));
+            match prim {
+                Prim::Add | Prim::Min | Prim::Max => first.is_some_and(others),
+                Prim::Sub | Prim::Dot2 | Prim::Dot2Cross => first == Some(0) && others(0),
+                _ => false,
+            }
+        }
+        Stmt::Set(..) | Stmt::Store(..) | Stmt::Reduce(_) => false,
+    }
+}
+
+fn mentions(expr: &Expr, locals: &[LocalId]) -> bool {
+    let mut found = false;
+    visit_locals_of(&mut expr.clone(), &mut |local| found |= locals.contains(local));
+    found
+}
+
+/// Calls `visit` with every mention of a named value in a block and with its indices.
+pub fn visit_local_uses(block: &mut [Stmt], visit: &mut dyn FnMut(LocalId, &mut Vec<Index>)) {
+    for stmt in block {
+        match stmt {
+            Stmt::Set(local, at, value) => {
+                visit(*local, at);
+                visit_local_uses_of(value, visit);
+            }
+            Stmt::Let(_, value) | Stmt::Store(_, value) => visit_local_uses_of(value, visit),
+            Stmt::For(..) | Stmt::Reduce(_) => {}
+        }
+        blocks_mut(stmt).into_iter().for_each(|inner| visit_local_uses(inner, visit));
+    }
+}
+
+/// Calls `visit` with every mention of a named value in an expression and with its indices.
+pub fn visit_local_uses_of(expr: &mut Expr, visit: &mut dyn FnMut(LocalId, &mut Vec<Index>)) {
+    match expr {
+        Expr::Local(local, at) => visit(*local, at),
+        Expr::Lookup(_, at) => visit_local_uses_of(at, visit),
+        Expr::Op { args, .. } => args.iter_mut().for_each(|arg| visit_local_uses_of(arg, visit)),
+        Expr::Int(..) | Expr::Index(_) | Expr::Load(_) => {}
+    }
 }

@@ -3,12 +3,20 @@
 pub mod border;
 pub mod edit;
 pub mod expand_composites;
+pub mod peel;
+pub mod permute;
+pub mod reorder;
+pub mod step;
+pub mod tile;
+pub mod unroll;
+pub mod unroll_and_jam;
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
 use ir::loops::verify::verify;
 
 use crate::Changed;
+use step::StepDef;
 
 /// A rewrite that applies to a nest wherever it can.
 #[derive(Clone, Copy)]
@@ -26,6 +34,10 @@ pub const PASSES: &[NestPass] = &[
     border::PASS,            // No core has a load that tests bounds.
     expand_composites::PASS, // Nor an operation that is a formula.
 ];
+
+/// Every rewrite that schedules can name.
+pub const STEPS: &[StepDef] =
+    &[tile::STEP, peel::STEP, reorder::STEP, permute::STEP, unroll::STEP, unroll_and_jam::STEP];
 
 /// The pass called `name`.
 pub fn find(name: &str) -> Option<NestPass> {

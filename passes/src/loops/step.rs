@@ -1,0 +1,167 @@
+//! A step of a schedule: a rewrite of one nest that checks itself.
+
+use std::fmt;
+
+use ir::diag::Diagnostic;
+use ir::loops::{Nest, VarId};
+
+use super::STEPS;
+use super::edit::axes;
+
+/// A step as text has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The name of the rewrite.
+    pub name: String,
+    /// What it is applied to.
+    pub args: Vec<Arg>,
+}
+
+/// An argument of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// The name of an axis, a buffer or a type, or a word that introduces the next argument.
+    Word(String),
+    /// A number.
+    Int(u32),
+    /// Numbers in parentheses.
+    List(Vec<u32>),
+}
+
+/// A rewrite that schedules can name.
+#[derive(Clone, Copy)]
+pub struct StepDef {
+    /// Its name in schedules.
+    pub name: &'static str,
+    /// Its arguments, for messages: `tile AXIS SIZE`.
+    pub usage: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Rewrites the nest, or says why that is not legal; a nest that is refused may be left half changed.
+    pub run: fn(&mut Nest, &Args) -> Result<(), Diagnostic>,
+}
+
+/// The arguments of a step, read one after the other.
+pub struct Args<'a> {
+    def: &'a StepDef,
+    args: &'a [Arg],
+}
+
+/// Finds the rewrite that a step names and applies it.
+pub fn apply(step: &Step, nest: &mut Nest) -> Result<(), Diagnostic> {
+    let Some(def) = STEPS.iter().find(|def| def.name == step.name) else {
+        let names: Vec<&str> = STEPS.iter().map(|def| def.name).collect();
+        return Err(Diagnostic::new(format!("no step is called `{}`", step.name))
+            .help(format!("the steps are {}", names.join(", "))));
+    };
+    (def.run)(nest, &Args { def, args: &step.args })
+}
+
+impl<'a> Args<'a> {
+    /// The number of arguments.
+    pub fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.args.is_empty()
+    }
+
+    /// Refuses more arguments than `most`.
+    pub fn at_most(&self, most: usize) -> Result<(), Diagnostic> {
+        if self.args.len() > most {
+            Err(self.misuse(format!("{} arguments", self.args.len())))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The word at this position.
+    pub fn word(&self, at: usize) -> Result<&'a str, Diagnostic> {
+        match self.args.get(at) {
+            Some(Arg::Word(word)) => Ok(word),
+            other => Err(self.misuse(described(other))),
+        }
+    }
+
+    /// The number at this position.
+    pub fn int(&self, at: usize) -> Result<u32, Diagnostic> {
+        match self.args.get(at) {
+            Some(Arg::Int(value)) => Ok(*value),
+            other => Err(self.misuse(described(other))),
+        }
+    }
+
+    /// The list at this position.
+    pub fn list(&self, at: usize) -> Result<&'a [u32], Diagnostic> {
+        match self.args.get(at) {
+            Some(Arg::List(values)) => Ok(values),
+            other => Err(self.misuse(described(other))),
+        }
+    }
+
+    /// The argument at this position, if there is one.
+    pub fn get(&self, at: usize) -> Option<&'a Arg> {
+        self.args.get(at)
+    }
+
+    /// The loop that the word at this position names.
+    pub fn axis(&self, nest: &Nest, at: usize) -> Result<VarId, Diagnostic> {
+        axis(nest, self.word(at)?)
+    }
+
+    /// The loops that the words from this position on name.
+    pub fn axes(&self, nest: &Nest, from: usize) -> Result<Vec<VarId>, Diagnostic> {
+        (from..self.args.len()).map(|at| self.axis(nest, at)).collect()
+    }
+
+    /// The error that the arguments do not fit the step.
+    pub fn misuse(&self, found: String) -> Diagnostic {
+        Diagnostic::new(format!("`{}` does not take {found}", self.def.name))
+            .help(format!("usage: `{}`", self.def.usage))
+    }
+}
+
+/// The only loop of the body with this name.
+pub fn axis(nest: &Nest, name: &str) -> Result<VarId, Diagnostic> {
+    let all = axes(nest);
+    let named: Vec<VarId> = all.iter().copied().filter(|var| nest.vars[var.idx()] == name).collect();
+    match named[..] {
+        [var] => Ok(var),
+        [] => {
+            let names: Vec<&str> = all.iter().map(|var| nest.vars[var.idx()].as_str()).collect();
+            Err(Diagnostic::new(format!("no loop is called `{name}`"))
+                .help(format!("the loops are {}", names.join(", "))))
+        }
+        _ => Err(Diagnostic::new(format!("{} loops are called `{name}`", named.len()))
+            .help("apply the step before the loop is repeated")),
+    }
+}
+
+fn described(arg: Option<&Arg>) -> String {
+    match arg {
+        None => "so few arguments".into(),
+        Some(arg) => format!("`{arg}` there"),
+    }
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Arg::Word(word) => f.write_str(word),
+            Arg::Int(value) => write!(f, "{value}"),
+            Arg::List(values) => {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                write!(f, "({})", values.join(" "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.args.iter().try_for_each(|arg| write!(f, " {arg}"))
+    }
+}

@@ -1,0 +1,164 @@
+//! The text of a schedule: read line by line, so that comments are kept, and printed in one form.
+
+use std::fmt;
+
+use ir::diag::{Diagnostic, Place};
+use ir::text::{Cursor, Tok};
+
+use super::{Choice, Content, Line, Schedule, VERSION};
+use crate::loops::step::{Arg, Step};
+
+/// Reads a schedule.
+pub(super) fn parse(text: &str) -> Result<Schedule, Diagnostic> {
+    let mut numbered = (1..).zip(text.lines());
+    let Some((first, line)) = numbered.by_ref().find(|(_, line)| !line.trim().is_empty()) else {
+        return Err(Diagnostic::new(format!(
+            "the schedule is empty: its first line is `schedule {VERSION}`"
+        )));
+    };
+    version(line).map_err(|error| on_line(error, first))?;
+    let mut schedule = Schedule { lines: Vec::new() };
+    let mut in_scope = false;
+    for (number, text) in numbered {
+        let line = line_of(text, number).map_err(|error| on_line(error, number))?;
+        match line.content {
+            Content::Layer(_) => in_scope = true,
+            Content::Steps(_) if !in_scope => {
+                let error =
+                    Diagnostic::new("a step stands outside of a scope").at(Place { line: number, column: 1 });
+                return Err(error.help("name the layers that it is for: `layer conv2d_7:`"));
+            }
+            _ => {}
+        }
+        schedule.lines.push(line);
+    }
+    Ok(schedule)
+}
+
+/// Errors of a line read by itself are on its first line.
+fn on_line(error: Diagnostic, line: u32) -> Diagnostic {
+    let place = error.place.map(|place| Place { line, ..place });
+    Diagnostic { place, ..error }
+}
+
+fn version(line: &str) -> Result<(), Diagnostic> {
+    let mut cursor = Cursor::new(line)?;
+    cursor.expect_word("schedule")?;
+    let place = cursor.place();
+    let found: u32 = cursor.int()?;
+    if found != VERSION {
+        let message = format!("this is a schedule of version {found}, only version {VERSION} is supported");
+        return Err(Diagnostic::new(message).at(place));
+    }
+    end(&mut cursor)
+}
+
+fn end(cursor: &mut Cursor) -> Result<(), Diagnostic> {
+    if *cursor.peek() == Tok::End { Ok(()) } else { Err(cursor.wanted("the end of the line")) }
+}
+
+fn line_of(text: &str, number: u32) -> Result<Line, Diagnostic> {
+    let (code, comment) = match text.split_once("//") {
+        Some((code, comment)) => (code, Some(comment.trim().to_string())),
+        None => (text, None),
+    };
+    let mut cursor = Cursor::new(code)?;
+    let content = if *cursor.peek() == Tok::End {
+        Content::Blank
+    } else if cursor.eat_word("layer") {
+        scope(&mut cursor)?
+    } else {
+        Content::Steps(choices(&mut cursor, number)?)
+    };
+    end(&mut cursor)?;
+    Ok(Line { content, comment })
+}
+
+/// `conv_*:`
+fn scope(cursor: &mut Cursor) -> Result<Content, Diagnostic> {
+    let mut pattern = String::new();
+    while !cursor.at(":") {
+        if cursor.eat("*") {
+            pattern.push('*');
+        } else if matches!(cursor.peek(), Tok::Int(_)) {
+            pattern.push_str(&cursor.int::<u64>()?.to_string());
+        } else {
+            pattern.push_str(cursor.ident("a layer's name, `*` or `:`")?);
+        }
+    }
+    cursor.expect(":")?;
+    Ok(Content::Layer(pattern))
+}
+
+fn choices(cursor: &mut Cursor, line: u32) -> Result<Vec<Choice>, Diagnostic> {
+    let mut choices = Vec::new();
+    loop {
+        let place = Place { line, ..cursor.place() };
+        let mut steps = vec![step(cursor)?];
+        while cursor.eat_word("or") {
+            steps.push(step(cursor)?);
+        }
+        choices.push(Choice { steps, place });
+        if !cursor.eat(";") || *cursor.peek() == Tok::End {
+            return Ok(choices);
+        }
+    }
+}
+
+fn step(cursor: &mut Cursor) -> Result<Step, Diagnostic> {
+    let mut name = cursor.ident("a step")?.to_string();
+    while cursor.eat("-") {
+        name = format!("{name}-{}", cursor.ident("the rest of the step's name")?);
+    }
+    let mut args = Vec::new();
+    loop {
+        match cursor.peek() {
+            Tok::Ident("or") => break,
+            Tok::Ident(word) => {
+                args.push(Arg::Word(word.to_string()));
+                cursor.bump();
+            }
+            Tok::Int(_) => args.push(Arg::Int(cursor.int()?)),
+            Tok::Punct("(") => args.push(Arg::List(list(cursor)?)),
+            _ => break,
+        }
+    }
+    Ok(Step { name, args })
+}
+
+/// `(0 2 1 3)`
+fn list(cursor: &mut Cursor) -> Result<Vec<u32>, Diagnostic> {
+    cursor.expect("(")?;
+    let mut items = Vec::new();
+    while !cursor.at(")") {
+        items.push(cursor.int()?);
+    }
+    cursor.expect(")")?;
+    Ok(items)
+}
+
+/// Prints a schedule; steps are indented by two blanks.
+pub(super) fn print(schedule: &Schedule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "schedule {VERSION}")?;
+    for line in &schedule.lines {
+        match &line.content {
+            Content::Blank => {}
+            Content::Layer(pattern) => write!(f, "layer {pattern}:")?,
+            Content::Steps(choices) => {
+                let choices: Vec<String> = choices.iter().map(choice).collect();
+                write!(f, "  {}", choices.join("; "))?;
+            }
+        }
+        match (&line.comment, &line.content) {
+            (Some(comment), Content::Blank) => writeln!(f, "// {comment}")?,
+            (Some(comment), _) => writeln!(f, " // {comment}")?,
+            (None, _) => writeln!(f)?,
+        }
+    }
+    Ok(())
+}
+
+fn choice(choice: &Choice) -> String {
+    let steps: Vec<String> = choice.steps.iter().map(ToString::to_string).collect();
+    steps.join(" or ")
+}
