@@ -15,7 +15,8 @@ mod wide;
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Atom, BufferId, Loop, Nest, Reduce, Role, Stmt, VarId};
+use ir::loops::{Atom, BufferId, Local, Loop, Nest, Reduce, Role, Stmt, VarId};
+use ir::ty::Ty;
 
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg, ops};
@@ -138,10 +139,14 @@ impl<'a> Selector<'a> {
 
     fn reduce(&mut self, reduce: &Reduce) -> Result<(), Diagnostic> {
         for local in &reduce.carried {
-            let shape = &self.nest.locals[local.idx()].shape;
+            let Local { ty, shape, .. } = &self.nest.locals[local.idx()];
             let len = shape.iter().product::<u32>() as usize;
-            let placeholder = Val::Word(self.arena); // The verifier checked that `init` sets every element.
-            self.locals[local.idx()] = Some(vec![placeholder; len]);
+            // Some register: the verifier checked that `init` sets every element before one is read.
+            let unset = match ty {
+                Ty::I64 => Val::Double(self.arena, self.arena),
+                _ => Val::Word(self.arena),
+            };
+            self.locals[local.idx()] = Some(vec![unset; len]);
         }
         self.stmts(&reduce.init)?;
         self.run(Body { loops: &reduce.loops, stmts: &reduce.update })?;

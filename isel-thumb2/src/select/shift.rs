@@ -111,11 +111,15 @@ impl Selector<'_> {
             return Ok(self.shift_constant(value, kind, by as u32 & 31));
         }
         let by = self.word(by)?;
-        // The core looks at the lowest byte of the amount; the operation at its five lowest bits.
-        let low = ops::and_imm(self.reg(), by, asm::small(31));
-        let low = self.push_def(low);
+        let low = self.shift_amount(by);
         let shifted = asm::shift_by(self.reg(), value, kind, low);
         Ok(self.push_def(shifted))
+    }
+
+    /// The five lowest bits of an amount: operations look at these, the core at the lowest byte.
+    pub(super) fn shift_amount(&mut self, by: Reg) -> Reg {
+        let low = ops::and_imm(self.reg(), by, asm::small(31));
+        self.push_def(low)
     }
 
     /// A shift of a word by a constant from 0 to 31.

@@ -45,6 +45,8 @@ impl Selector<'_> {
         for (sum, product) in [(a, b), (b, a)] {
             if let Expr::Op { prim: Prim::MulWide, args, .. } = product {
                 let (low, high) = self.double(sum)?;
+                // Each word is written over; one register cannot be both.
+                let high = if high == low { self.copy(high) } else { high };
                 let (n, m) = (self.word(&args[0])?, self.word(&args[1])?);
                 let (new_low, new_high) = (self.reg(), self.reg());
                 self.push(ops::smlal(new_low, new_high, low, high, n, m));
@@ -77,11 +79,10 @@ impl Selector<'_> {
     }
 
     fn shift_wide(&mut self, prim: Prim, args: &[Expr]) -> Result<Val, Diagnostic> {
-        let Some(by) = literal(&args[1]) else {
-            let message = format!("`{}` of a double word by an amount that varies", prim.row().name);
-            return Err(Diagnostic::new(message).help("shift by a constant, or join the shifted halves"));
-        };
         let (low, high) = self.double(&args[0])?;
+        let Some(by) = literal(&args[1]) else {
+            return self.shift_wide_by(prim, low, high, &args[1]);
+        };
         let by = by as u32 & 31;
         if by == 0 {
             return Ok(Val::Double(low, high));
@@ -98,6 +99,39 @@ impl Selector<'_> {
                 Val::Double(self.shift_constant(low, ShiftKind::Lsl, by), new_high)
             }
         })
+    }
+
+    /// A shift by an amount that varies. What crosses between the words is shifted the other way by the rest of 32;
+    /// where that is all 32, the core gives 0.
+    fn shift_wide_by(&mut self, prim: Prim, low: Reg, high: Reg, by: &Expr) -> Result<Val, Diagnostic> {
+        let by = self.word(by)?;
+        let by = self.shift_amount(by);
+        let rest = ops::rsb_imm(self.reg(), by, asm::small(32));
+        let rest = self.push_def(rest);
+        let mut shifted = |value: Reg, kind: ShiftKind, by: Reg| {
+            let inst = asm::shift_by(self.reg(), value, kind, by);
+            self.push_def(inst)
+        };
+        let (whole, part, crossing) = match prim {
+            Prim::Asr => (
+                shifted(high, ShiftKind::Asr, by),
+                shifted(low, ShiftKind::Lsr, by),
+                shifted(high, ShiftKind::Lsl, rest),
+            ),
+            _ => (
+                shifted(low, ShiftKind::Lsl, by),
+                shifted(high, ShiftKind::Lsl, by),
+                shifted(low, ShiftKind::Lsr, rest),
+            ),
+        };
+        let joined = ops::orr(self.reg(), part, crossing, Shift::NONE);
+        let joined = self.push_def(joined);
+        Ok(if prim == Prim::Asr { Val::Double(joined, whole) } else { Val::Double(whole, joined) })
+    }
+
+    fn copy(&mut self, value: Reg) -> Reg {
+        let copy = ops::mov(self.reg(), value);
+        self.push_def(copy)
     }
 
     fn or_shifted(&mut self, a: Reg, b: Reg, kind: ShiftKind, by: u32) -> Reg {
