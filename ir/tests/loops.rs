@@ -1,4 +1,5 @@
-//! Runs the text files of the loops level: `tests/loops/*.tir` (printing, refusals) and `tests/run/*.tir` (calls).
+//! Runs the text files of the loops level: `tests/loops/*.tir` (printing, refusals), `tests/run/*.tir` and
+//! `tests/isel/*.tir` (calls).
 //!
 //! `TINYC_BLESS=1` rewrites what the files expect.
 
@@ -15,7 +16,7 @@ use tinyc_ir::text::cases::{self, Case};
 
 fn main() {
     let mut trials = Vec::new();
-    for folder in ["loops", "run"] {
+    for folder in ["loops", "run", "isel"] {
         for path in files(folder) {
             let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
             trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path)));

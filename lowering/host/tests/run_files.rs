@@ -1,4 +1,4 @@
-//! Runs the calls of `tests/run/*.tir` as native code: the results are those that the interpreter gives.
+//! Runs the calls of `tests/run/*.tir` and `tests/isel/*.tir` as native code: the results are those that the interpreter gives.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,23 @@ use ir::loops::text::calls::RunFile;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/run");
+    let mut trials = Vec::new();
+    for folder in ["run", "isel"] {
+        for path in files(folder) {
+            let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path)));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(folder);
     let entries = std::fs::read_dir(&folder).expect("the folder of the tests is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "tir"));
     paths.sort();
-    let name = |path: &Path| path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    let trials = paths.into_iter().map(|path| Trial::test(name(&path), move || run_file(&path)));
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+    paths
 }
 
 fn run_file(path: &Path) -> Result<(), Failed> {

@@ -1,0 +1,199 @@
+//! Runs nests as emitted code on the emulated boards, many in one firmware.
+//!
+//! Each nest is a layer of one object and has a window of the arena of its own. The arena is given and taken as a
+//! whole, so that a nest that writes where it must not is found, wherever it writes.
+
+#![allow(dead_code)] // Each test program uses a part of it.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use ir::loops::{BufferId, Nest, Role, interp};
+use isel_thumb2::layer::Options;
+use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
+use tinyc::emulate::run_on;
+use tinyc::link::{Board, Firmware, Linker, Place};
+
+/// What memory holds that nobody has written.
+const JUNK: u8 = 0xa5;
+/// Bytes between the windows of two nests, which stay as they are.
+const GAP_BYTES: u32 = 16;
+/// How long a firmware may run.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A board with or without S registers for values.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    /// Which core.
+    pub board: Board,
+    /// Whether S registers may hold values.
+    pub fpu: bool,
+}
+
+/// Both cores, with S registers and without.
+pub const DEVICES: [Device; 4] = [
+    Device { board: Board::Mps2An386, fpu: true },
+    Device { board: Board::Mps2An500, fpu: true },
+    Device { board: Board::Mps2An386, fpu: false },
+    Device { board: Board::Mps2An500, fpu: false },
+];
+
+/// A nest with the memory of its parameters before it runs and after, by the interpreter.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// As code generation takes it: without borders and composite operations.
+    pub nest: Nest,
+    /// By parameter, before.
+    pub before: Vec<Vec<u8>>,
+    /// By parameter, after.
+    pub after: Vec<Vec<u8>>,
+}
+
+impl Case {
+    /// Interprets the nest, then takes it through the passes that code generation asks for.
+    pub fn new(mut nest: Nest, before: Vec<Vec<u8>>) -> Result<Self, String> {
+        let mut after = before.clone();
+        let mut params: Vec<&mut [u8]> = after.iter_mut().map(Vec::as_mut_slice).collect();
+        interp::run(&nest, &mut params).map_err(|error| error.to_string())?;
+        for pass in passes::loops::PASSES {
+            (pass.run)(&mut nest).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { nest, before, after })
+    }
+}
+
+/// Whether QEMU and a linker are here; says so where not.
+pub fn ready() -> bool {
+    let ready = Command::new("qemu-system-arm").arg("--version").output().is_ok() && Linker::find().is_ok();
+    if !ready {
+        println!("skipped: qemu-system-arm or a linker for Arm not found");
+    }
+    ready
+}
+
+/// Where the buffers of each case lie in one arena, and its size in bytes.
+struct Layout {
+    offsets: Vec<BTreeMap<BufferId, u32>>,
+    bytes: u32,
+    align: u32,
+}
+
+impl Layout {
+    fn new(cases: &[Case]) -> Self {
+        let mut layout = Layout { offsets: Vec::new(), bytes: 0, align: 8 };
+        for case in cases {
+            let mut offsets = BTreeMap::new();
+            for id in case.nest.buffers_where(|buffer| !buffer.is_const()) {
+                let buffer = &case.nest.buffers[id.idx()];
+                layout.align = layout.align.max(buffer.map.align);
+                let at = layout.bytes.next_multiple_of(buffer.map.align);
+                offsets.insert(id, at);
+                layout.bytes = at + buffer.bytes() as u32;
+            }
+            layout.bytes += GAP_BYTES;
+            layout.offsets.push(offsets);
+        }
+        layout.bytes = layout.bytes.next_multiple_of(layout.align);
+        layout
+    }
+
+    /// The arena with the parameters of all cases, and where it holds scratch.
+    fn image(&self, cases: &[Case], params: impl Fn(&Case) -> &Vec<Vec<u8>>) -> (Vec<u8>, Vec<bool>) {
+        let mut image = vec![JUNK; self.bytes as usize];
+        let mut scratch = vec![false; image.len()];
+        for (case, offsets) in cases.iter().zip(&self.offsets) {
+            for (id, data) in case.nest.params().zip(params(case)) {
+                image[offsets[&id] as usize..][..data.len()].copy_from_slice(data);
+            }
+            for id in case.nest.buffers_where(|buffer| buffer.role == Role::Scratch) {
+                let bytes = case.nest.buffers[id.idx()].bytes();
+                scratch[offsets[&id] as usize..][..bytes].fill(true);
+            }
+        }
+        (image, scratch)
+    }
+}
+
+fn settings(fpu: bool) -> Settings {
+    Settings {
+        prefix: "test".into(),
+        listing: "test.loops".into(),
+        producer: "tinyc".into(),
+        options: Options { fpu },
+        run_until: false,
+    }
+}
+
+/// The code of each case; they must have different names.
+pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> {
+    let layout = Layout::new(cases);
+    let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
+        compile_layer(&Job { nest: &case.nest, offsets, lines: &[] }, &settings(fpu))
+            .map_err(|error| format!("`@{}`: {error}", case.nest.name))
+    };
+    cases.iter().zip(layout.offsets).map(layer).collect()
+}
+
+/// The object of compiled layers.
+pub fn object(layers: Vec<CompiledLayer>, fpu: bool) -> Result<Object, String> {
+    assemble(layers, &settings(fpu)).map_err(|error| error.to_string())
+}
+
+/// Runs all cases one after the other on a device, with interrupts on; names each that differs from the interpreter.
+pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
+    let mut cases = cases.to_vec();
+    for (number, case) in cases.iter_mut().enumerate() {
+        case.nest.name = format!("{}_{number}", case.nest.name); // A nest that is called twice is compiled twice.
+    }
+    let layout = Layout::new(&cases);
+    let object = object(compile(&cases, device.fpu)?, device.fpu)?;
+    let place = Place { offset: 0, bytes: layout.bytes };
+    let firmware = Firmware {
+        object: &object.bytes,
+        run: "test_run",
+        reset: None,
+        arena_bytes: layout.bytes,
+        arena_align: layout.align,
+        inputs: vec![place],
+        outputs: vec![place],
+        interrupts: true,
+    };
+    let (before, _) = layout.image(&cases, |case| &case.before);
+    let (wanted, scratch) = layout.image(&cases, |case| &case.after);
+    let outcome =
+        run_on(device.board, &firmware, &[vec![before]], LIMIT).map_err(|error| error.to_string())?;
+    compare(&cases, &layout, &outcome.outputs[0][0], &wanted, &scratch)
+}
+
+/// Names the buffer of each case where the arena differs from what is wanted, scratch left aside.
+fn compare(
+    cases: &[Case],
+    layout: &Layout,
+    found: &[u8],
+    wanted: &[u8],
+    scratch: &[bool],
+) -> Result<(), String> {
+    let differs = |at: &usize| found[*at] != wanted[*at] && !scratch[*at];
+    let mut failures: Vec<String> = Vec::new();
+    for at in (0..found.len()).filter(differs) {
+        let what = owner(cases, layout, at as u32);
+        if failures.last().is_none_or(|last| !last.starts_with(&what)) {
+            failures.push(format!("{what} holds {:#04x}, expected {:#04x}", found[at], wanted[at]));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// What lies at an offset of the arena: the buffer of a nest, and which byte of it is the first of that kind.
+fn owner(cases: &[Case], layout: &Layout, at: u32) -> String {
+    for (case, offsets) in cases.iter().zip(&layout.offsets) {
+        for (id, from) in offsets {
+            let buffer = &case.nest.buffers[id.idx()];
+            if (*from..*from + buffer.bytes() as u32).contains(&at) {
+                return format!("`@{}`: `{}`", case.nest.name, buffer.name);
+            }
+        }
+    }
+    "memory between the buffers".into()
+}
