@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn mistakes_have_places() {
         let error = |text: &str| Schedule::parse(text).expect_err("it is wrong").to_string();
-        assert_eq!(error("tile p 2"), "error: found `tile`, expected `schedule`\n --> 1:1");
+        assert_eq!(error("tile p 2"), "error: expected `schedule`, found `tile`\n --> 1:1");
         assert!(error("schedule 2").starts_with("error: this is a schedule of version 2"));
         assert!(error("schedule 1\ntile p 2").starts_with("error: a step stands outside of a scope"));
         assert!(error("schedule 1\nlayer a:\n  tile p (").contains("--> 3:"));
