@@ -57,6 +57,22 @@ fn nothing_is_undefined() {
 }
 
 #[test]
+fn several_models_link_side_by_side() {
+    if have(&[NM, GNU_LD]) {
+        let folder = built(&[]);
+        let second = folder.path().join("second.o");
+        let output = tinyc(["build", DIGITS, "-o", text(&second), "--no-fpu", "--run-until"]);
+        assert!(output.status.success(), "{}", shown(&output));
+        let both = ["-r", "-o", "both.o", "kws.o", "second.o"];
+        run(Command::new(GNU_LD).args(both).current_dir(folder.path()));
+        let symbols = run(Command::new(NM).args(["-g", "both.o"]).current_dir(folder.path()));
+        for symbol in ["T kws_run", "T second_run", "T second_run_until"] {
+            assert!(symbols.lines().any(|line| line.ends_with(symbol)), "no `{symbol}`:\n{symbols}");
+        }
+    }
+}
+
+#[test]
 fn the_header_compiles_without_a_warning() {
     let folder = built(&["--run-until"]);
     let program = "#include \"kws.h\"\nstatic unsigned char arena[KWS_ARENA_BYTES];\nint first(void);\n\
