@@ -35,25 +35,25 @@ impl Selector<'_> {
         let (stream, offset) = Stream::of(self.nest, access, &self.vars);
         if access.ty == Ty::I64 {
             let base = self.pointer(&stream);
-            let (low, high) = (self.reg(), self.reg());
-            self.push(asm::load(Ty::I32, low, base, offset));
-            self.push(asm::load(Ty::I32, high, base, offset + 4));
-            return Ok(Val::Double(low, high));
+            let low = asm::load(Ty::I32, self.reg(), base, offset);
+            let high = asm::load(Ty::I32, self.reg(), base, offset + 4);
+            return Ok(Val::Double(self.push_load(low, access.buffer), self.push_load(high, access.buffer)));
         }
-        let to = self.reg();
         if let Some((base, next, step)) = self.step(&stream, offset) {
+            let to = self.reg();
             self.push(asm::load_and_step(access.ty, to, next, base, step));
             return Ok(Val::Word(to));
         }
         let base = self.pointer(&stream);
-        self.push(asm::load(access.ty, to, base, offset));
-        Ok(Val::Word(to))
+        let load = asm::load(access.ty, self.reg(), base, offset);
+        Ok(Val::Word(self.push_load(load, access.buffer)))
     }
 
     /// Writes memory; a narrow buffer keeps the low bits.
     pub(super) fn store(&mut self, access: &Access, value: &Expr) -> Result<(), Diagnostic> {
         let value = self.value(value)?;
         let (stream, offset) = Stream::of(self.nest, access, &self.vars);
+        self.reuse.written(access.buffer);
         match value {
             Val::Double(low, high) => {
                 let base = self.pointer(&stream);
@@ -80,14 +80,12 @@ impl Selector<'_> {
         if elem == Ty::I64 {
             let offset = self.shift_constant(at, ShiftKind::Lsl, scale);
             let address = self.add(base, offset);
-            let (low, high) = (self.reg(), self.reg());
-            self.push(asm::load(Ty::I32, low, address, 0));
-            self.push(asm::load(Ty::I32, high, address, 4));
-            return Ok(Val::Double(low, high));
+            let low = asm::load(Ty::I32, self.reg(), address, 0);
+            let high = asm::load(Ty::I32, self.reg(), address, 4);
+            return Ok(Val::Double(self.push_load(low, buffer), self.push_load(high, buffer)));
         }
-        let to = self.reg();
-        self.push(asm::load_at(elem, to, base, at, scale));
-        Ok(Val::Word(to))
+        let load = asm::load_at(elem, self.reg(), base, at, scale);
+        Ok(Val::Word(self.push_load(load, buffer)))
     }
 
     /// For the only access of a carried pointer: its registers before and after, and the step.
@@ -168,6 +166,7 @@ impl Selector<'_> {
             let copy = ops::mov(self.reg(), value);
             regs.push(self.push_def(copy));
         }
+        self.reuse.written(run.stream.buffer);
         self.push_listed(ops::stm(base, &regs), &regs);
         self.next_stmt += stmts.len() as u32 - 1;
         Ok(())

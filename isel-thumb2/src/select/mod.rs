@@ -9,6 +9,7 @@ pub(crate) mod asm;
 mod expr;
 mod index;
 mod mac;
+mod reuse;
 mod shift;
 mod wide;
 
@@ -22,6 +23,7 @@ use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg, ops};
 use crate::mir::{BlockId, End, Function, Group, Reloc};
 use address::{Body, Stream, Survey, Uses, Var, Vars, survey};
+use reuse::Reuse;
 
 /// Where the buffers of a nest are: bytes from the start of the arena, none for constants.
 pub type Offsets = BTreeMap<BufferId, u32>;
@@ -60,6 +62,8 @@ struct Selector<'a> {
     pointers: BTreeMap<Stream, Reg>,
     /// Carried pointers with a single access, which may step by itself: the step in bytes.
     stepping: BTreeMap<Stream, i64>,
+    /// What the block has computed so far.
+    reuse: Reuse,
     /// Pre-order number of the statement in work, and of the one that comes next.
     stmt: u32,
     next_stmt: u32,
@@ -92,6 +96,7 @@ impl<'a> Selector<'a> {
             locals: vec![None; nest.locals.len()],
             pointers: BTreeMap::new(),
             stepping: BTreeMap::new(),
+            reuse: Reuse::default(),
             stmt: 0,
             next_stmt: 0,
         }
@@ -192,7 +197,7 @@ impl<'a> Selector<'a> {
         let counter = self.param(body);
         self.jump(body, args);
 
-        self.block = body;
+        self.enter(body);
         self.depth += 1;
         if upward {
             self.counters.insert(around.var, counter);
@@ -207,7 +212,7 @@ impl<'a> Selector<'a> {
         let exit = self.function.new_block(count / u64::from(around.extent));
         self.function.blocks[self.block.idx()].end = End::Branch(Cond::Ne, latch, exit);
         self.function.blocks[latch.idx()].end = End::Jump(body, args);
-        self.block = exit;
+        self.enter(exit);
         (self.pointers, self.stepping) = saved;
         self.counters.remove(&around.var);
         self.vars.remove(&around.var);
@@ -302,6 +307,12 @@ impl<'a> Selector<'a> {
         let next = self.add_constant(counter, 1);
         self.compare_constant(next, extent as i32);
         next
+    }
+
+    /// Goes on in another block; what the last one computed is not reused there, to keep lives short.
+    fn enter(&mut self, block: BlockId) {
+        self.block = block;
+        self.reuse = Reuse::default();
     }
 
     fn param(&mut self, block: BlockId) -> Reg {

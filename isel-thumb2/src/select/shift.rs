@@ -6,7 +6,7 @@ use ir::loops::{Expr, Prim};
 use super::expr::Combine;
 use super::{Selector, asm};
 use crate::isa::imm::{ModImm, Shift, ShiftKind};
-use crate::isa::{Inst, Reg, ops};
+use crate::isa::{Reg, ops};
 
 /// A second operand as data processing takes it.
 #[derive(Clone, Copy, Debug)]
@@ -141,13 +141,6 @@ impl Selector<'_> {
         Ok(Operand2::Reg(self.word(expr)?))
     }
 
-    /// Adds an instruction and gives the register that it defines.
-    pub(super) fn push_def(&mut self, inst: Inst) -> Reg {
-        let defined = inst.defs().next().expect("the instruction defines a register");
-        self.push(inst);
-        defined
-    }
-
     /// A register with a constant.
     pub(super) fn constant(&mut self, value: i32) -> Reg {
         let bits = value as u32;
@@ -164,9 +157,8 @@ impl Selector<'_> {
         if bits >> 16 == 0 {
             return low;
         }
-        let whole = self.reg();
-        self.push(ops::movt(whole, low, asm::half(bits >> 16)));
-        whole
+        let whole = ops::movt(self.reg(), low, asm::half(bits >> 16));
+        self.push_def(whole)
     }
 
     /// `a + b` of registers.
