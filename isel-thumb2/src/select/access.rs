@@ -163,8 +163,9 @@ impl Selector<'_> {
             let Stmt::Store(_, value) = stmt else { unreachable!("a run of stores") };
             let value = self.word(value)?;
             // One value may stand twice in the run, but not twice in the list.
-            let copy = ops::mov(self.reg(), value);
-            regs.push(self.push_def(copy));
+            let copy = self.reg();
+            self.push(ops::mov(copy, value));
+            regs.push(copy);
         }
         self.reuse.written(run.stream.buffer);
         self.push_listed(ops::stm(base, &regs), &regs);
