@@ -101,6 +101,7 @@ pub fn generate(
 ) -> Result<Compiled, Diagnostic> {
     let placement = place(program)?;
     let (listing, lines) = print_with_lines(program, Style::Reading);
+    let layer_lines = layer_lines(&listing);
     let settings = settings(options);
     let done = std::sync::atomic::AtomicUsize::new(0);
     let compile = |number: usize| {
@@ -108,6 +109,7 @@ pub fn generate(
             nest: &program.layers[number].nest,
             offsets: offsets(program, &placement, number),
             lines: &lines[number],
+            line: layer_lines[number],
         };
         let layer = program::compile_layer(&job, &settings).map_err(|error| in_layer(error, job.nest));
         progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, program.layers.len());
@@ -148,6 +150,12 @@ impl Compiled {
             interrupts: false,
         }
     }
+}
+
+/// The lines of the listing that name the layers, in order.
+fn layer_lines(listing: &str) -> Vec<u32> {
+    let numbered = (1..).zip(listing.lines());
+    numbered.filter(|(_, line)| line.starts_with("  layer @")).map(|(number, _)| number).collect()
 }
 
 fn settings(options: &Options) -> Settings {

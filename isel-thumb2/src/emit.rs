@@ -273,25 +273,34 @@ fn constants(blocks: &[Placed]) -> Vec<BufferId> {
     out
 }
 
-/// A function that calls others: its instructions in order, with what the linker completes in each.
-pub fn straight(symbol: String, insts: &[(Inst, Option<(RelocKind, String)>)], frame: &Frame) -> Emitted {
+/// An instruction of a function without branches.
+pub struct Step {
+    /// The instruction.
+    pub inst: Inst,
+    /// What the linker completes in it.
+    pub reloc: Option<(RelocKind, String)>,
+    /// The line of the listing that it belongs to; 0 for none.
+    pub line: u32,
+}
+
+/// A global function without branches of its own, which may call others.
+pub fn straight(symbol: String, steps: &[Step], frame: &Frame) -> Emitted {
     let mut out = FunctionCode { symbol, global: true, align: 4, ..FunctionCode::default() };
     let mut prologue_ends = Vec::new();
-    for (inst, reloc) in insts {
-        if let Some((kind, target)) = reloc {
-            out.relocs.push(Reloc {
-                offset: out.bytes.len() as u32,
-                kind: *kind,
-                target: target.clone(),
-                addend: 0,
-            });
+    for step in steps {
+        let offset = out.bytes.len() as u32;
+        if let Some((kind, target)) = &step.reloc {
+            out.relocs.push(Reloc { offset, kind: *kind, target: target.clone(), addend: 0 });
         }
-        out.bytes.extend(inst.encode().bytes());
+        if out.lines.last().is_none_or(|row| row.line != step.line) {
+            out.lines.push(LineRow { offset, line: step.line });
+        }
+        out.bytes.extend(step.inst.encode().bytes());
         if prologue_ends.len() < frame.prologue().len() {
             prologue_ends.push(out.bytes.len() as u32);
         }
     }
     out.frame = frame.unwinding(&prologue_ends);
-    let timed = Timed { blocks: vec![(insts.iter().map(|(inst, _)| *inst).collect(), 1)], edges: Vec::new() };
+    let timed = Timed { blocks: vec![(steps.iter().map(|step| step.inst).collect(), 1)], edges: Vec::new() };
     Emitted { code: out, timed, stack_bytes: frame.bytes(), uses_fpu: false, constants: Vec::new() }
 }

@@ -1,6 +1,6 @@
 //! The functions that a firmware calls: `run` and `run_until` call the layers one after the other.
 
-use crate::emit::{Emitted, straight};
+use crate::emit::{Emitted, Step, straight};
 use crate::frame::{Frame, Home};
 use crate::isa::imm::{Cond, Imm16, Shift};
 use crate::isa::{Inst, Reg, ops};
@@ -12,23 +12,29 @@ const ARENA: Reg = Reg::core(4);
 /// Where the number of the layer after the last one waits.
 const LAST: Reg = Reg::core(5);
 
-type Line = (Inst, Option<(RelocKind, String)>);
+/// A layer as the entry calls it.
+#[derive(Clone, Debug)]
+pub struct Callee {
+    /// Its function.
+    pub symbol: String,
+    /// The line of the listing that names it.
+    pub line: u32,
+}
 
 /// `void run(void *arena)`: calls every layer with the arena.
-pub fn run(symbol: String, layers: &[String]) -> Emitted {
+pub fn run(symbol: String, layers: &[Callee]) -> Emitted {
     let frame = Frame::new([ops::mov(ARENA, Reg::core(0))].into_iter(), 0, Home { fpu: false }, true);
     let mut lines = plain(frame.prologue());
-    lines.push((ops::mov(ARENA, Reg::core(0)), None));
+    lines.extend(plain(vec![ops::mov(ARENA, Reg::core(0))]));
     for layer in layers {
-        lines.push((ops::mov(Reg::core(0), ARENA), None));
-        lines.push((asm::call(), Some((RelocKind::ThmCall, layer.clone()))));
+        lines.extend(call(layer));
     }
     lines.extend(plain(frame.epilogue()));
     straight(symbol, &lines, &frame)
 }
 
 /// `void run_until(void *arena, unsigned layer)`: stops before the layer of that number.
-pub fn run_until(symbol: String, layers: &[String]) -> Emitted {
+pub fn run_until(symbol: String, layers: &[Callee]) -> Emitted {
     let moved = [ops::mov(ARENA, Reg::core(0)), ops::mov(LAST, Reg::core(1))];
     let frame = Frame::new(moved.into_iter(), 0, Home { fpu: false }, true);
     let mut lines = plain(frame.prologue());
@@ -43,15 +49,22 @@ pub fn run_until(symbol: String, layers: &[String]) -> Emitted {
         ]));
         let leave = 4 + epilogue.iter().map(|inst| inst.size() as i64).sum::<i64>();
         let skip = asm::branch(Cond::Ne, leave - 4, true).expect("the epilogue is short");
-        lines.push((skip, None));
+        lines.extend(plain(vec![skip]));
         lines.extend(plain(epilogue.clone()));
-        lines.push((ops::mov(Reg::core(0), ARENA), None));
-        lines.push((asm::call(), Some((RelocKind::ThmCall, layer.clone()))));
+        lines.extend(call(layer));
     }
     lines.extend(plain(epilogue));
     straight(symbol, &lines, &frame)
 }
 
-fn plain(insts: Vec<Inst>) -> Vec<Line> {
-    insts.into_iter().map(|inst| (inst, None)).collect()
+/// The call of a layer, with the arena.
+fn call(layer: &Callee) -> [Step; 2] {
+    let step = |inst, reloc| Step { inst, reloc, line: layer.line };
+    let target = (RelocKind::ThmCall, layer.symbol.clone());
+    [step(ops::mov(Reg::core(0), ARENA), None), step(asm::call(), Some(target))]
+}
+
+/// Instructions that belong to no line.
+fn plain(insts: Vec<Inst>) -> Vec<Step> {
+    insts.into_iter().map(|inst| Step { inst, reloc: None, line: 0 }).collect()
 }

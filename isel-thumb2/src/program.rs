@@ -7,7 +7,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Nest, interp};
 
 use crate::emit::{Emitted, Names};
-use crate::entry;
+use crate::entry::{self, Callee};
 use crate::layer::{self, Options};
 use crate::object::{self, ConstBlock, FpArch, ObjectSpec};
 use crate::select::Offsets;
@@ -20,6 +20,8 @@ pub struct Job<'a> {
     pub offsets: Offsets,
     /// The line of each statement in the listing, by pre-order number.
     pub lines: &'a [u32],
+    /// The line of the listing that names the layer; 0 for none.
+    pub line: u32,
 }
 
 /// What all functions of an object have in common.
@@ -44,6 +46,8 @@ pub struct CompiledLayer {
     pub emitted: Emitted,
     /// The constants that it reads, by symbol.
     pub constants: Vec<ConstBlock>,
+    /// The line of the listing that names it; 0 for none.
+    pub line: u32,
 }
 
 /// The object file and the functions that a firmware calls.
@@ -83,17 +87,19 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
         Ok(ConstBlock { symbol: constant(*buffer), bytes, align: map.align.max(4), ..ConstBlock::default() })
     };
     let constants = emitted.constants.iter().map(block).collect::<Result<_, _>>()?;
-    Ok(CompiledLayer { emitted, constants })
+    Ok(CompiledLayer { emitted, constants, line: job.line })
 }
 
 /// Puts compiled layers into an object file, in the order in which they run.
 pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<Object, Diagnostic> {
     let constants = shared_constants(&mut layers);
-    let symbols: Vec<String> = layers.iter().map(|layer| layer.emitted.code.symbol.clone()).collect();
-    let run = entry::run(format!("{}_run", settings.prefix), &symbols);
+    let callee =
+        |layer: &CompiledLayer| Callee { symbol: layer.emitted.code.symbol.clone(), line: layer.line };
+    let callees: Vec<Callee> = layers.iter().map(callee).collect();
+    let run = entry::run(format!("{}_run", settings.prefix), &callees);
     let mut functions = vec![run.code.clone()];
     if settings.run_until {
-        functions.push(entry::run_until(format!("{}_run_until", settings.prefix), &symbols).code);
+        functions.push(entry::run_until(format!("{}_run_until", settings.prefix), &callees).code);
     }
     let deepest = layers.iter().map(|layer| layer.emitted.stack_bytes).max().unwrap_or(0);
     let uses_fpu = layers.iter().any(|layer| layer.emitted.uses_fpu);

@@ -129,7 +129,7 @@ fn settings(fpu: bool) -> Settings {
 pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> {
     let layout = Layout::new(cases);
     let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
-        compile_layer(&Job { nest: &case.nest, offsets, lines: &[] }, &settings(fpu))
+        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu))
             .map_err(|error| format!("`@{}`: {error}", case.nest.name))
     };
     cases.iter().zip(layout.offsets).map(layer).collect()
