@@ -255,10 +255,11 @@ impl<'b> Ops<'_, 'b> {
     }
 
     fn requantize(&mut self, a: &[Value], imm: &[i32]) -> Value {
-        let zero = self.word(0);
-        let left = self.ins().smax(a[2], zero);
-        let right = self.ins().isub(left, a[2]); // The negative part of the shift.
-        let left = self.ins().band_imm_s(left, 31);
+        let [zero, least, most] = [0, -31, 31].map(|value| self.word(value));
+        let shift = self.ins().smax(a[2], least);
+        let shift = self.ins().smin(shift, most);
+        let left = self.ins().smax(shift, zero);
+        let right = self.ins().isub(left, shift); // The negative part of the shift.
         let shifted = self.ins().ishl(a[0], left);
         let high = self.doubling_high_mul(shifted, a[1]);
         let scaled = self.round_shift(high, right);

@@ -145,6 +145,7 @@ impl Expander<'_> {
         [zero, min, max]: [i32; 3],
         above_least: &[bool],
     ) -> Expr {
+        let s = self.within_a_word(s);
         let shifts = self.values(&s);
         let goes_left = shifts.as_ref().is_none_or(|shifts| shifts.iter().any(|shift| *shift > 0));
         let (a, a_above_least) = match goes_left {
@@ -167,6 +168,16 @@ impl Expander<'_> {
             add(self.round_shift(t, right, true), int(zero))
         };
         clamp(scaled, min, max)
+    }
+
+    /// The nearest amount from -31 to 31, which a shift counts as.
+    fn within_a_word(&mut self, s: Expr) -> Expr {
+        let known = self.values(&s);
+        match (s, known) {
+            (Expr::Int(shift, ty), _) => Expr::Int(shift.clamp(-31, 31), ty),
+            (s, Some(shifts)) if shifts.iter().all(|shift| (-31..=31).contains(shift)) => s,
+            (s, _) => self.name(binary(Prim::Max, binary(Prim::Min, s, int(31)), int(-31))),
+        }
     }
 
     /// `never_both_least` says that at most one operand is the least `i32`: only then the reference does not saturate.

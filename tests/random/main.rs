@@ -1,0 +1,96 @@
+//! Random nests: the interpreter, native code of the host and emitted code on both cores agree to the last bit.
+//!
+//! A nest that fails is made smaller and shown as a run file, which then belongs into `tests/run`. `TINYC_TEST_ALL=1`
+//! runs ten times as many.
+
+mod choices;
+#[path = "../emitted/mod.rs"]
+mod emitted;
+mod generate;
+
+use choices::{numbers, shrink};
+use emitted::{Case, DEVICES};
+use ir::loops::Prim;
+use ir::loops::text::calls::RunFile;
+use ir::loops::verify::verify;
+
+/// Decisions of one nest.
+const NUMBERS: usize = 1000;
+/// Nests in one firmware.
+const BATCH: u64 = 50;
+
+fn n_nests() -> u64 {
+    if std::env::var_os("TINYC_TEST_ALL").is_some() { 3000 } else { 300 }
+}
+
+#[test]
+fn all_agree() {
+    let ready = emitted::ready();
+    for first in (0..n_nests()).step_by(BATCH as usize) {
+        let mut batch = Vec::new();
+        for seed in first..first + BATCH {
+            let numbers = numbers(seed + 1, NUMBERS);
+            match case(&numbers) {
+                Ok(case) => batch.push(case),
+                Err(_) => report(numbers, seed, &mut |numbers| case(numbers).err()),
+            }
+        }
+        for device in DEVICES.iter().filter(|_| ready) {
+            if let Err(failure) = emitted::run(&batch, *device) {
+                for (seed, one) in (first..).zip(&batch) {
+                    let mut fails = |numbers: &[u32]| {
+                        case(numbers).ok().and_then(|case| emitted::run(&[case], *device).err())
+                    };
+                    if emitted::run(std::slice::from_ref(one), *device).is_err() {
+                        report(numbers(seed + 1, NUMBERS), seed, &mut fails);
+                    }
+                }
+                panic!("only together: {failure}");
+            }
+        }
+    }
+}
+
+/// Every operation, and what is said about loops and memory, occurs in the nests of a normal run.
+#[test]
+fn everything_is_reached() {
+    let texts: Vec<String> = (0..300).map(|seed| generate::run_file(&numbers(seed + 1, NUMBERS))).collect();
+    let names = Prim::ALL.iter().map(|prim| format!("{}(", prim.row().name));
+    let others = [
+        "reduce ", " unroll ", "scratch ", "const ", " map ", " slack ", " as i8x4", "lookup(", " mod ",
+        " div ",
+    ];
+    let wanted = names.chain(others.map(String::from));
+    let missing: Vec<String> =
+        wanted.filter(|name| texts.iter().filter(|text| text.contains(name)).count() < 10).collect();
+    assert!(missing.is_empty(), "fewer than ten nests have {missing:?}");
+}
+
+/// The nest of these numbers, after native code has agreed with the interpreter.
+fn case(numbers: &[u32]) -> Result<Case, String> {
+    let text = generate::run_file(numbers);
+    let file = RunFile::parse(&text).map_err(|error| format!("the generator is wrong: {error}"))?;
+    let nest = &file.nests[0];
+    if let Some(error) = verify(nest).first() {
+        return Err(format!("the generator is wrong: {error}"));
+    }
+    let before = file.calls[0].memory(nest);
+    let case = Case::new(nest.clone(), before.clone())?;
+    for (what, nest) in [("as it stands", nest), ("after the passes", &case.nest)] {
+        let mut memory = before.clone();
+        let mut params: Vec<&mut [u8]> = memory.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut native = host::compile_nest(nest).map_err(|error| format!("{what}: {error}"))?;
+        native.run(&mut params).map_err(|error| format!("{what}: {error}"))?;
+        if memory != case.after {
+            return Err(format!("native code {what} differs from the interpreter"));
+        }
+    }
+    Ok(case)
+}
+
+/// Makes a failure smaller and panics with it.
+fn report(numbers: Vec<u32>, seed: u64, failure: &mut dyn FnMut(&[u32]) -> Option<String>) -> ! {
+    let smaller = shrink(numbers, 300, &mut |numbers| failure(numbers).is_some());
+    let text = generate::run_file(&smaller);
+    panic!("seed {seed}: {}\n{text}", failure(&smaller).unwrap_or_default());
+}
