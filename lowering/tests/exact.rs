@@ -2,14 +2,12 @@
 
 mod support;
 
-use ir::graph::ops::{
-    Add, AvgPool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Pad, Quantize, Relu, Reshape,
-    Softmax, Transpose,
-};
+use ir::graph::ops::{FullyConnected, Mean, Pad, Quantize, Relu, Reshape, Softmax, Transpose};
 use ir::graph::{Graph, Tensor};
 use ir::ty::{Quant, TensorType, Ty};
 
-use support::{Rng, biases, bytes, check, finish, graph_of, quantized, weights};
+use support::check;
+use test_support::operators::{self, Rng, biases, bytes, finish, graph_of, image, quantized};
 
 /// Runs `case` with many seeds; it gives `None` for what the graph level refuses.
 fn many(n_cases: usize, case: impl Fn(&mut Rng) -> Option<Graph>) {
@@ -26,149 +24,39 @@ fn many(n_cases: usize, case: impl Fn(&mut Rng) -> Option<Graph>) {
     panic!("only {n_checked} of {n_cases} random cases were legal");
 }
 
-/// Padding below `size`.
-fn pad(rng: &mut Rng, size: usize) -> [usize; 2] {
-    let most = (size - 1).min(3);
-    rng.of(&[[0, 0], [most, most / 2], [most / 2, most], [1.min(most), 1.min(most)]])
-}
-
-fn image(rng: &mut Rng, channels: usize) -> TensorType {
-    let shape = [rng.of(&[1, 1, 1, 2]), rng.size(1, 9), rng.size(1, 9), channels];
-    quantized(rng, &shape)
-}
-
 #[test]
 fn convolutions() {
-    many(60, |rng| {
-        let groups = rng.of(&[1, 1, 1, 2, 3]);
-        let own = rng.size(1, 5);
-        let outputs = groups * rng.size(1, 4);
-        let x = image(rng, own * groups);
-        let kernel = [rng.size(1, 4), rng.size(1, 4)];
-        let op = Conv2d {
-            stride: [rng.size(1, 3), rng.size(1, 3)],
-            dilation: [rng.of(&[1, 1, 2]), rng.of(&[1, 1, 3])],
-            pad: [pad(rng, kernel[0] + 1), pad(rng, kernel[1] + 1)],
-            clamp: [0, 0],
-        };
-        let out = quantized(rng, &[]);
-        let op = Conv2d { clamp: rng.clamp(out.per_tensor()?.1), ..op };
-        let w = weights(rng, &[outputs, kernel[0], kernel[1], own], 0);
-        let b = biases(rng, outputs);
-        graph_of(op, &x, &[w, b], out.quant)
-    });
+    many(60, operators::convolution);
 }
 
 #[test]
 fn pointwise_convolutions() {
-    many(20, |rng| {
-        let (inputs, outputs) = (rng.size(1, 9), rng.size(1, 9));
-        let x = image(rng, inputs);
-        let out = quantized(rng, &[]);
-        let clamp = rng.clamp(out.per_tensor()?.1);
-        let op = Conv2d { stride: [1, 1], dilation: [1, 1], pad: [[0, 0], [0, 0]], clamp };
-        let w = weights(rng, &[outputs, 1, 1, inputs], 0);
-        let b = biases(rng, outputs);
-        graph_of(op, &x, &[w, b], out.quant)
-    });
+    many(20, operators::pointwise_convolution);
 }
 
 #[test]
 fn depthwise_convolutions() {
-    many(50, |rng| {
-        let (channels, multiplier) = (rng.size(1, 5), rng.of(&[1, 1, 2, 3]));
-        let x = image(rng, channels);
-        let kernel = [rng.size(1, 5), rng.size(1, 5)];
-        let out = quantized(rng, &[]);
-        let op = DepthwiseConv2d {
-            stride: [rng.size(1, 3), rng.size(1, 3)],
-            dilation: [rng.of(&[1, 1, 2]), rng.of(&[1, 1, 2])],
-            pad: [pad(rng, kernel[0] + 1), pad(rng, kernel[1] + 1)],
-            multiplier,
-            clamp: rng.clamp(out.per_tensor()?.1),
-        };
-        let w = weights(rng, &[1, kernel[0], kernel[1], channels * multiplier], 3);
-        let b = biases(rng, channels * multiplier);
-        graph_of(op, &x, &[w, b], out.quant)
-    });
+    many(50, operators::depthwise_convolution);
 }
 
 #[test]
 fn fully_connected_layers() {
-    many(40, |rng| {
-        let (depth, outputs) = (rng.size(1, 40), rng.size(1, 10));
-        let shape = rng.of(&[vec![1, depth], vec![3, depth], vec![2, 1, 1, depth]]);
-        let x = quantized(rng, &shape);
-        let out = quantized(rng, &[]);
-        let op = FullyConnected { clamp: rng.clamp(out.per_tensor()?.1) };
-        let w = weights(rng, &[outputs, depth], 0);
-        let b = biases(rng, outputs);
-        graph_of(op, &x, &[w, b], out.quant)
-    });
+    many(40, operators::fully_connected);
 }
 
 #[test]
 fn additions() {
-    many(60, |rng| {
-        let shapes: [(&[usize], &[usize]); 6] = [
-            (&[1, 3, 4, 5], &[1, 3, 4, 5]),
-            (&[2, 3], &[2, 3]),
-            (&[1, 3, 4, 5], &[5]),
-            (&[1, 1, 4, 1], &[2, 3, 1, 5]),
-            (&[], &[4]),
-            (&[1, 1], &[1]),
-        ];
-        let (a_shape, b_shape) = rng.of(&shapes);
-        let (around_a, around_b, around_out) =
-            (rng.of(&[0.05, 1e-4, 3.0]), rng.of(&[0.05, 0.05, 1e-11]), rng.of(&[0.05, 0.01, 2.0]));
-        let a = TensorType::quantized(Ty::I8, a_shape, rng.scale(around_a), rng.zero());
-        let b = TensorType::quantized(Ty::I8, b_shape, rng.scale(around_b), rng.zero());
-        let out = TensorType::quantized(Ty::I8, &[], rng.scale(around_out), rng.zero());
-        let op = Add { clamp: rng.clamp(out.per_tensor()?.1) };
-        if rng.pick(0, 3) == 0 {
-            let b = bytes(rng, &b);
-            return graph_of(op, &a, &[b], out.quant);
-        }
-        let mut graph = Graph::new("test");
-        let a = graph.add_input(a, "a");
-        let b = graph.add_input(b, "b");
-        let operands = rng.of(&[[a, b], [b, a], [a, a]]);
-        finish(graph, op, &operands, out.quant)
-    });
+    many(60, operators::addition);
 }
 
 #[test]
 fn average_pools() {
-    many(50, |rng| {
-        let channels = rng.size(1, 5);
-        let x = image(rng, channels);
-        let window = [rng.size(1, 5), rng.size(1, 5)];
-        let op = AvgPool2d {
-            window,
-            stride: [rng.size(1, 3), rng.size(1, 3)],
-            pad: [pad(rng, window[0]), pad(rng, window[1])],
-            clamp: rng.clamp(x.per_tensor()?.1),
-        };
-        let out = x.quant.clone();
-        graph_of(op, &x, &[], out)
-    });
+    many(50, operators::average_pool);
 }
 
 #[test]
 fn max_pools() {
-    many(40, |rng| {
-        let channels = rng.size(1, 5);
-        let x = image(rng, channels);
-        let window = [rng.size(1, 5), rng.size(1, 5)];
-        let op = MaxPool2d {
-            window,
-            stride: [rng.size(1, 3), rng.size(1, 3)],
-            pad: [pad(rng, window[0]), pad(rng, window[1])],
-            clamp: rng.clamp(x.per_tensor()?.1),
-        };
-        let out = x.quant.clone();
-        graph_of(op, &x, &[], out)
-    });
+    many(40, operators::max_pool);
 }
 
 #[test]

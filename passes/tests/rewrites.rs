@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use ir::diag::Diagnostic;
 use ir::loops::text::{parse_file, parse_nest};
 use ir::loops::verify::verify;
-use ir::loops::{Buffer, Nest, interp};
+use ir::loops::{Nest, interp};
 use ir::text::cases::Case;
-use test_support::Random;
 use test_support::files::{self, Outcome};
+use test_support::operators::memory;
 use tinyc_passes::schedule::Schedule;
 use tinyc_passes::{Changed, loops};
 
@@ -71,25 +71,6 @@ fn expect_same(before: &Nest, after: &Nest) -> Result<(), String> {
 fn expect_right(nest: &Nest) -> Result<(), String> {
     let errors = verify(nest);
     if errors.is_empty() { Ok(()) } else { Err(format!("{errors:?}\n{nest}")) }
-}
-
-/// Data for each parameter: mostly what is near a limit of the element, where rounding and saturation show.
-fn memory(nest: &Nest, seed: u64) -> Vec<Vec<u8>> {
-    let mut rng = Random(seed);
-    let mut bytes = |buffer: &Buffer| {
-        let (low, high) = buffer.elem.range().unwrap_or((0, 0));
-        let mut element = || match rng.below(6) {
-            0 => low,
-            1 => high,
-            2 => low + rng.below(9) as i64,
-            3 => high - rng.below(9) as i64,
-            4 => rng.below(9) as i64 - 4,
-            _ => rng.word() as i64,
-        };
-        let elements = (0..buffer.map.len()).map(|_| element().to_le_bytes());
-        elements.flat_map(|word| word[..buffer.elem.bytes()].to_vec()).collect::<Vec<u8>>()
-    };
-    nest.params().map(|param| bytes(&nest.buffers[param.idx()])).collect()
 }
 
 fn run(nest: &Nest, memory: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {

@@ -6,6 +6,7 @@
 //! kernels give for them.
 
 pub mod files;
+pub mod operators;
 
 use std::fs;
 use std::path::{Path, PathBuf};

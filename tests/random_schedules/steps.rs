@@ -1,0 +1,163 @@
+//! Random steps, made from the usage line that each step has: so a new step takes part by being in the table.
+
+use ir::loops::{Nest, Stmt};
+use passes::loops::STEPS;
+use passes::loops::edit::axes;
+use passes::loops::step::{Arg, Step, StepDef};
+use test_support::operators::Rng;
+
+/// Orders that `permute` and its like take.
+const ORDERS: [&[u32]; 5] = [&[0, 2, 1, 3], &[0, 2, 4, 1, 3, 5], &[0, 3, 1, 4, 2, 5], &[1, 0], &[0, 0]];
+/// Types that values may be given.
+const TYPES: [&str; 4] = ["i8", "i16", "i32", "u8"];
+
+/// A step that looks legal for this nest more often than not.
+pub fn random_step(nest: &Nest, rng: &mut Rng) -> Step {
+    let def = &STEPS[rng.size(0, STEPS.len() - 1)];
+    let mut args = Writer::new(nest, rng).args(def);
+    if rng.pick(0, 11) == 0 {
+        damage(&mut args, rng);
+    }
+    Step { name: def.name.into(), args }
+}
+
+/// Makes the arguments wrong, or other ones at least.
+fn damage(args: &mut Vec<Arg>, rng: &mut Rng) {
+    let other = rng.of(&[Arg::Word("nowhere".into()), Arg::Int(0), Arg::Int(u32::MAX), Arg::List(vec![])]);
+    match rng.pick(0, 2) {
+        0 => drop(args.pop()),
+        1 => args.push(other),
+        _ if args.is_empty() => args.push(other),
+        _ => {
+            let at = rng.size(0, args.len() - 1);
+            args[at] = other;
+        }
+    }
+}
+
+/// Fills in a usage line.
+struct Writer<'a> {
+    nest: &'a Nest,
+    rng: &'a mut Rng,
+    /// Name and extent of each loop, in the order of the text.
+    axes: Vec<(String, u32)>,
+    /// Which loop was named last.
+    last: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(nest: &'a Nest, rng: &'a mut Rng) -> Self {
+        let mut extents = Vec::new();
+        collect_extents(&nest.body, &mut extents);
+        let names = axes(nest).into_iter().map(|axis| nest.vars[axis.idx()].clone());
+        Self { nest, rng, axes: names.zip(extents).collect(), last: 0 }
+    }
+
+    /// Words in brackets are left out half of the time, of words between bars one is taken.
+    fn args(&mut self, def: &StepDef) -> Vec<Arg> {
+        let mut args = Vec::new();
+        let usage = self.without_options(def.usage);
+        let words: Vec<&str> = usage.split_whitespace().skip(1).collect();
+        let repeats = words.contains(&"…");
+        let mut at = 0;
+        while at < words.len() {
+            let choices: Vec<&str> = words[at].split('|').collect();
+            match self.rng.of(&choices) {
+                "AXIS" if repeats => {
+                    args.extend(self.neighbours());
+                    at = words.iter().position(|word| *word == "…").expect("it repeats");
+                }
+                "…" => {}
+                kind => args.push(self.arg(kind)),
+            }
+            at += 1;
+        }
+        args
+    }
+
+    fn without_options(&mut self, usage: &str) -> String {
+        let Some((before, rest)) = usage.split_once('[') else { return usage.into() };
+        let (option, after) = rest.split_once(']').expect("a bracket is closed");
+        let option = if self.rng.pick(0, 1) == 0 { option } else { "" };
+        let after = self.without_options(after);
+        format!("{before}{option}{after}")
+    }
+
+    fn arg(&mut self, kind: &str) -> Arg {
+        match kind {
+            "AXIS" => {
+                self.last = self.rng.size(0, self.axes.len().max(1) - 1);
+                Arg::Word(self.axes.get(self.last).map_or("none".into(), |(name, _)| name.clone()))
+            }
+            "SIZE" | "COUNT" | "N" | "FACTOR" => Arg::Int(self.size()),
+            "TYPE" => Arg::Word(self.rng.of(&TYPES).into()),
+            "BUFFER" | "TENSOR" | "CONST" => self.buffer(),
+            "LOCAL" | "VALUE" => self.local(),
+            kind if kind.starts_with('(') => Arg::List(self.rng.of(&ORDERS).to_vec()),
+            kind if kind.chars().all(|c| c.is_ascii_digit()) => Arg::Int(kind.parse().expect("digits")),
+            kind if kind.starts_with(|c: char| c.is_lowercase()) => Arg::Word(kind.into()),
+            _ => match self.rng.pick(0, 3) {
+                0 => Arg::Int(self.size()),
+                1 => self.buffer(),
+                2 => self.local(),
+                _ => self.arg("AXIS"),
+            },
+        }
+    }
+
+    /// A divisor of the extent of the last loop named, mostly.
+    fn size(&mut self) -> u32 {
+        let extent = self.axes.get(self.last).map_or(1, |(_, extent)| *extent);
+        let divisors: Vec<u32> = (1..=extent).filter(|n| extent.is_multiple_of(*n)).collect();
+        let any = self.rng.pick(0, 9) as u32;
+        self.rng.of(&[
+            self.last_of(&divisors, 0),
+            self.last_of(&divisors, 1),
+            any,
+            self.last_of(&divisors, 2),
+        ])
+    }
+
+    /// A divisor from the middle of all, or one beside it.
+    fn last_of(&self, divisors: &[u32], offset: usize) -> u32 {
+        divisors[(divisors.len() / 2 + offset).min(divisors.len() - 1)]
+    }
+
+    /// Loops that follow each other in the text, in this order or in another.
+    fn neighbours(&mut self) -> Vec<Arg> {
+        if self.axes.is_empty() {
+            return Vec::new();
+        }
+        let from = self.rng.size(0, self.axes.len() - 1);
+        let to = (from + self.rng.size(1, 3)).min(self.axes.len());
+        let mut names: Vec<Arg> =
+            self.axes[from..to].iter().map(|(name, _)| Arg::Word(name.clone())).collect();
+        if self.rng.pick(0, 1) == 0 {
+            let by = self.rng.size(0, names.len() - 1);
+            names.rotate_left(by);
+        }
+        names
+    }
+
+    fn buffer(&mut self) -> Arg {
+        let names: Vec<&str> = self.nest.buffers.iter().map(|buffer| buffer.name.as_str()).collect();
+        Arg::Word(self.rng.of(&names).into())
+    }
+
+    fn local(&mut self) -> Arg {
+        let names: Vec<&str> = self.nest.locals.iter().map(|local| local.name.as_str()).collect();
+        Arg::Word(if names.is_empty() { "none".into() } else { self.rng.of(&names).into() })
+    }
+}
+
+/// The extents of all loops, in the order in which `axes` has them.
+fn collect_extents(block: &[Stmt], out: &mut Vec<u32>) {
+    for stmt in block {
+        match stmt {
+            Stmt::For(l, _) => out.push(l.extent),
+            Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().map(|l| l.extent)),
+            Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+        }
+        ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect_extents(inner, out));
+    }
+}
