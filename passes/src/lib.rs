@@ -4,6 +4,7 @@
 
 pub mod graph;
 pub mod loops;
+pub mod proofs;
 pub mod schedule;
 
 /// Whether a pass did anything.

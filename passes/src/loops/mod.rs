@@ -6,6 +6,7 @@ pub mod expand_composites;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
+pub mod short_requantize;
 pub mod step;
 pub mod tile;
 pub mod unroll;
@@ -36,8 +37,15 @@ pub const PASSES: &[NestPass] = &[
 ];
 
 /// Every rewrite that schedules can name.
-pub const STEPS: &[StepDef] =
-    &[tile::STEP, peel::STEP, reorder::STEP, permute::STEP, unroll::STEP, unroll_and_jam::STEP];
+pub const STEPS: &[StepDef] = &[
+    tile::STEP,
+    peel::STEP,
+    reorder::STEP,
+    permute::STEP,
+    unroll::STEP,
+    unroll_and_jam::STEP,
+    short_requantize::STEP,
+];
 
 /// The pass called `name`.
 pub fn find(name: &str) -> Option<NestPass> {

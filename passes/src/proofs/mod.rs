@@ -1,0 +1,5 @@
+//! Proofs on the actual constants of a nest: they decide whether a rewrite that depends on values is exact.
+
+pub mod accumulators;
+pub mod short_forms;
+pub mod thresholds;
