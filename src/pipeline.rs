@@ -100,22 +100,8 @@ pub fn generate(
     progress: &Progress,
 ) -> Result<Compiled, Diagnostic> {
     let placement = place(program)?;
-    let (listing, lines) = print_with_lines(program, Style::Reading);
-    let layer_lines = layer_lines(&listing);
     let settings = settings(options);
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let compile = |number: usize| {
-        let job = Job {
-            nest: &program.layers[number].nest,
-            offsets: offsets(program, &placement, number),
-            lines: &lines[number],
-            line: layer_lines[number],
-        };
-        let layer = program::compile_layer(&job, &settings).map_err(|error| in_layer(error, job.nest));
-        progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, program.layers.len());
-        layer
-    };
-    let layers = (0..program.layers.len()).into_par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+    let (listing, layers) = layers(program, &placement, &settings, progress)?;
     let reports: Vec<LayerReport> = layers
         .iter()
         .enumerate()
@@ -134,6 +120,31 @@ pub fn generate(
         object: object.bytes,
         report,
     })
+}
+
+/// Compiles the layers of a program; gives the listing that their lines refer to with them.
+pub fn layers(
+    program: &Program,
+    placement: &Placement,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<(String, Vec<CompiledLayer>), Diagnostic> {
+    let (listing, lines) = print_with_lines(program, Style::Reading);
+    let layer_lines = layer_lines(&listing);
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let compile = |number: usize| {
+        let job = Job {
+            nest: &program.layers[number].nest,
+            offsets: offsets(program, placement, number),
+            lines: &lines[number],
+            line: layer_lines[number],
+        };
+        let layer = program::compile_layer(&job, settings).map_err(|error| in_layer(error, job.nest));
+        progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, program.layers.len());
+        layer
+    };
+    let layers = (0..program.layers.len()).into_par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+    Ok((listing, layers))
 }
 
 impl Compiled {

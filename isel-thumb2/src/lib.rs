@@ -2,7 +2,8 @@
 //!
 //! `select` turns a nest into machine code on virtual registers (`mir`), `regalloc` assigns real ones, `emit` lays the
 //! blocks out and encodes them; `isa` is the table of instructions that all of them and the `cores` read. `layer` is
-//! these calls in order, `entry` makes the functions that a firmware calls, `program` puts all of it into an `object`.
+//! these calls in order, `entry` makes the functions that a firmware calls, `program` puts all of it into an `object`,
+//! and `listing` shows it.
 
 pub mod cores;
 pub mod emit;
@@ -10,6 +11,7 @@ pub mod entry;
 pub mod frame;
 pub mod isa;
 pub mod layer;
+pub mod listing;
 pub mod mir;
 pub mod object;
 pub mod program;
