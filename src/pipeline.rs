@@ -15,6 +15,7 @@ use isel_thumb2::select::Offsets;
 use lowering::memory::{Placement, place};
 use passes::graph::GraphPass;
 use passes::loops::NestPass;
+use passes::schedule::Schedule;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -35,6 +36,8 @@ pub struct Options<'a> {
     pub fpu: bool,
     /// Whether `run_until` is wanted beside `run`.
     pub run_until: bool,
+    /// How layers are computed; without it, as lowering leaves them.
+    pub schedule: Option<&'a Schedule>,
 }
 
 /// Everything that is written for a model.
@@ -64,7 +67,7 @@ pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 /// Compiles a model file.
 pub fn compile(model: &[u8], options: &Options, progress: &Progress) -> Result<Compiled, Vec<Diagnostic>> {
     let graph = graph(model, options.prefix, &mut |_, _| {})?;
-    let program = program(&graph, &mut |_, _| {}).map_err(|error| vec![error])?;
+    let program = program(&graph, options.schedule, &mut |_, _| {}).map_err(|error| vec![error])?;
     let sha256 = Sha256::digest(model).iter().map(|byte| format!("{byte:02x}")).collect();
     generate(&program, sha256, options, progress).map_err(|error| vec![error])
 }
@@ -81,8 +84,17 @@ pub fn graph(
 }
 
 /// Lowers a graph to nests that the host and the code generator take; `after` sees each nest after each pass.
-pub fn program(graph: &Graph, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result<Program, Diagnostic> {
+///
+/// Only errors of the schedule have places: those in its text.
+pub fn program(
+    graph: &Graph,
+    schedule: Option<&Schedule>,
+    after: &mut dyn FnMut(&NestPass, &Nest),
+) -> Result<Program, Diagnostic> {
     let mut program = lowering::lower(graph)?;
+    if let Some(schedule) = schedule {
+        schedule.apply(&mut program, &mut |_, _| {})?; // Before the passes, whose work depends on the loops.
+    }
     for layer in &mut program.layers {
         for pass in passes::loops::PASSES {
             (pass.run)(&mut layer.nest).map_err(|error| in_layer(error, &layer.nest))?;
@@ -92,7 +104,12 @@ pub fn program(graph: &Graph, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result
     Ok(program)
 }
 
-/// Emits a program.
+/// The schedule that says what each layer gets, under its own name; an empty one where none is given.
+pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Schedule, Diagnostic> {
+    schedule.unwrap_or(&Schedule::default()).in_use(&lowering::lower(graph)?)
+}
+
+/// Emits a program, whose schedule has been applied.
 pub fn generate(
     program: &Program,
     model_sha256: String,

@@ -12,7 +12,7 @@ const STEP: usize = 41;
 /// Whether the model is compiled; `None` where it is refused with at least one message.
 fn answer(model: &[u8]) -> Option<Vec<u8>> {
     let core = cores::by_name("cortex-m4").expect("a core of ours");
-    let options = Options { core, prefix: "m", stem: "m", fpu: true, run_until: true };
+    let options = Options { core, prefix: "m", stem: "m", fpu: true, run_until: true, schedule: None };
     match pipeline::compile(model, &options, &|_, _| {}) {
         Ok(compiled) => Some(compiled.object),
         Err(errors) => {

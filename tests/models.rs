@@ -77,7 +77,7 @@ fn row(model: &Model) -> Option<Row> {
     row.cells.push(("graph", Ok(right_cases(&golden, |case| Ok(eval(&plain, &case.inputs))).unwrap_or(0))));
     let levels = pipeline::graph(&bytes, "m", &mut |_, _| {}).map_err(|errors| errors[0].to_string());
     let levels = levels.and_then(|graph| {
-        let program = pipeline::program(&graph, &mut |_, _| {}).map_err(|error| error.to_string())?;
+        let program = pipeline::program(&graph, None, &mut |_, _| {}).map_err(|error| error.to_string())?;
         Ok((graph, program))
     });
     match levels {
@@ -139,7 +139,7 @@ fn host(program: &Program, golden: &Golden) -> Result<usize, String> {
 fn emulated(program: &Program, golden: &Golden, cpu: &str) -> Result<usize, String> {
     let core = isel_thumb2::cores::by_name(cpu).ok_or("no such core")?;
     let board = Board::of_cpu(cpu).ok_or("no board for this core")?;
-    let options = Options { core, prefix: "m", stem: "m", fpu: true, run_until: false };
+    let options = Options { core, prefix: "m", stem: "m", fpu: true, run_until: false, schedule: None };
     let compiled = pipeline::generate(program, String::new(), &options, &|_, _| {})
         .map_err(|error| error.to_string())?;
     let cases: Vec<_> = golden.cases.iter().map(|case| case.inputs.clone()).collect();

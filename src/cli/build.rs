@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use ir::diag::Diagnostic;
 use ir::graph::{self, Graph};
 use ir::loops::{self, Program};
+use passes::schedule::Schedule;
 use tinyc::header;
 use tinyc::output::{OutputFile, check_target, write_files};
 use tinyc::pipeline::{self, Options};
@@ -14,14 +15,14 @@ use tinyc::report::{LayerReport, Report};
 
 use super::progress::Progress;
 use super::table::{Align, Table, bytes, grouped, shape};
-use super::{Outcome, core, core_names, opt, print, read, stem};
+use super::{Failed, Outcome, core, core_names, opt, print, read, schedule, stem};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The model: a .tflite file
     model: PathBuf,
     /// Where the object file goes; header and listing get the same name with .h and .loops
-    #[arg(short, long, value_name = "FILE.o", required_unless_present = "stop_after")]
+    #[arg(short, long, value_name = "FILE.o", required_unless_present_any = ["stop_after", "emit"])]
     output: Option<PathBuf>,
     /// The core to compile for
     #[arg(long, value_parser = core_names(), default_value = "cortex-m4")]
@@ -35,6 +36,12 @@ pub struct Arguments {
     /// Also make PREFIX_run_until(arena, layer), which runs the layers before that one
     #[arg(long)]
     run_until: bool,
+    /// How layers are computed: a file as `--emit schedule` prints it
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
+    /// Print this, which `--schedule` takes back, and write no file
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["output", "json", "stop_after"])]
+    emit: Option<Emit>,
     /// Print the report as JSON, for programs
     #[arg(long)]
     json: bool,
@@ -56,6 +63,12 @@ enum Level {
     Loops,
 }
 
+/// What can be printed instead of writing files.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Emit {
+    Schedule,
+}
+
 /// The files of one build.
 struct Targets {
     object: PathBuf,
@@ -71,16 +84,24 @@ pub fn main(arguments: &Arguments) -> Outcome {
     }
     let targets = arguments.output.as_deref().map(Targets::of).transpose()?;
     let model = read(&arguments.model)?;
+    let schedule = schedule(arguments.schedule.as_deref())?;
+    // What has a place is in the schedule: the model is no text.
+    let in_schedule = |failed: Failed| Failed { file: arguments.schedule.clone(), ..failed };
     if arguments.print_after.is_some() || arguments.stop_after.is_some() {
-        print_levels(arguments, &model)?;
+        print_levels(arguments, &model, schedule.as_ref()).map_err(in_schedule)?;
+    }
+    if arguments.emit == Some(Emit::Schedule) {
+        return print_schedule(arguments, &model, schedule.as_ref()).map_err(in_schedule);
     }
     match targets {
-        Some(targets) if arguments.stop_after.is_none() => build(arguments, &model, &targets),
+        Some(targets) if arguments.stop_after.is_none() => {
+            build(arguments, &model, &targets, schedule.as_ref()).map_err(in_schedule)
+        }
         _ => Ok(()),
     }
 }
 
-fn build(arguments: &Arguments, model: &[u8], targets: &Targets) -> Outcome {
+fn build(arguments: &Arguments, model: &[u8], targets: &Targets, schedule: Option<&Schedule>) -> Outcome {
     let prefix = prefix(arguments, targets)?;
     let options = Options {
         core: core(&arguments.cpu),
@@ -88,6 +109,7 @@ fn build(arguments: &Arguments, model: &[u8], targets: &Targets) -> Outcome {
         stem: &targets.stem,
         fpu: !arguments.no_fpu,
         run_until: arguments.run_until,
+        schedule,
     };
     let progress = Progress::new("layers");
     let compiled = pipeline::compile(model, &options, &|done, all| progress.at(done, all))?;
@@ -140,7 +162,7 @@ fn prefix(arguments: &Arguments, targets: &Targets) -> Result<String, Diagnostic
 }
 
 /// Prints what `--print-after` and `--stop-after` ask for.
-fn print_levels(arguments: &Arguments, model: &[u8]) -> Outcome {
+fn print_levels(arguments: &Arguments, model: &[u8], schedule: Option<&Schedule>) -> Outcome {
     let name = header::identifier(stem(&arguments.model)?);
     let is_wanted = |pass: &str| arguments.print_after.as_deref() == Some(pass);
     let mut out = String::new();
@@ -153,7 +175,7 @@ fn print_levels(arguments: &Arguments, model: &[u8]) -> Outcome {
         out.push_str(&graph_text(&graph, arguments.elide));
         return print(&out);
     }
-    let program = pipeline::program(&graph, &mut |pass, nest| {
+    let program = pipeline::program(&graph, schedule, &mut |pass, nest| {
         if is_wanted(pass.name) {
             let printed = loops::text::print_nest(nest, loops_style(arguments.elide));
             let _ = write!(out, "// After `{}`:\n{}", pass.name, printed.text);
@@ -163,6 +185,12 @@ fn print_levels(arguments: &Arguments, model: &[u8]) -> Outcome {
         out.push_str(&program_text(&program, arguments.elide));
     }
     print(&out)
+}
+
+fn print_schedule(arguments: &Arguments, model: &[u8], schedule: Option<&Schedule>) -> Outcome {
+    let name = header::identifier(stem(&arguments.model)?);
+    let graph = pipeline::graph(model, &name, &mut |_, _| {})?;
+    print(&pipeline::schedule_in_use(&graph, schedule)?.to_string())
 }
 
 fn graph_text(graph: &Graph, elide: bool) -> String {

@@ -19,6 +19,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use ir::diag::Diagnostic;
 use isel_thumb2::cores::{self, CORES, Core};
+use passes::schedule::Schedule;
 
 /// Compiles an int8 neural network into an object file for Arm Cortex-M
 #[derive(Parser)]
@@ -92,6 +93,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     std::fs::read(path).map_err(|error| Diagnostic::new(format!("cannot read `{}`: {error}", path.display())))
 }
 
+/// The text of a file that the user names.
+fn read_text(path: &Path) -> Result<String, Diagnostic> {
+    String::from_utf8(read(path)?)
+        .map_err(|_| Diagnostic::new(format!("`{}` is not text in UTF-8", path.display())))
+}
+
+/// The schedule in a file, where one is named.
+fn schedule(path: Option<&Path>) -> Result<Option<Schedule>, Failed> {
+    let Some(path) = path else { return Ok(None) };
+    Schedule::parse(&read_text(path)?).map(Some).map_err(|error| Failed::in_file(Some(path), vec![error]))
+}
+
 /// The name of a file without folder and extension.
 fn stem(path: &Path) -> Result<&str, Diagnostic> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
@@ -99,6 +112,11 @@ fn stem(path: &Path) -> Result<&str, Diagnostic> {
 }
 
 impl Failed {
+    /// Errors whose places are in this file.
+    fn in_file(file: Option<&Path>, errors: Vec<Diagnostic>) -> Failed {
+        Failed { file: file.map(Path::to_owned), errors }
+    }
+
     /// All errors, each as `error: …`, its place as `--> file:line:column`, its help as `help: …`.
     fn text(&self) -> String {
         let mut text = String::new();

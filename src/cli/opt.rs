@@ -1,6 +1,7 @@
 //! `tinyc opt`: passes over a text file, for work on the compiler.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ir::diag::Diagnostic;
@@ -10,10 +11,11 @@ use ir::loops::verify::{verify_at, verify_outline};
 use ir::loops::{self, Nest};
 use ir::text::Cursor;
 use passes::graph::{GraphPass, PIPELINE};
-use passes::loops::{NestPass, PASSES};
+use passes::loops::{NestPass, PASSES, STEPS};
+use passes::schedule::Schedule;
 
 use super::table::{Align, Table};
-use super::{Failed, Outcome, print, read};
+use super::{Failed, Outcome, print, read_text};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -23,7 +25,13 @@ pub struct Arguments {
     /// A pass to run; give it several times for several passes, which run in this order
     #[arg(long = "pass", value_name = "NAME")]
     passes: Vec<String>,
-    /// List all passes
+    /// Steps of a schedule, such as 'tile n 4; reorder n.o p', for every nest; they come before all passes
+    #[arg(long, value_name = "STEPS")]
+    schedule: Option<String>,
+    /// Print the nest after every step
+    #[arg(long, requires = "schedule")]
+    print_after_each: bool,
+    /// List all passes and steps
     #[arg(long, conflicts_with_all = ["file", "passes"])]
     list: bool,
 }
@@ -44,14 +52,42 @@ enum Text {
 pub fn main(arguments: &Arguments) -> Outcome {
     let Some(path) = &arguments.file else { return print(&list()) };
     let passes = arguments.passes.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Diagnostic::new(format!("`{}` is not text in UTF-8", path.display())))?;
-    let in_file = |errors: Vec<Diagnostic>| Failed { file: Some(path.clone()), errors };
-    let mut parsed = parse(&text).map_err(in_file)?;
-    for pass in passes {
-        run(pass, &mut parsed).map_err(|error| in_file(vec![error]))?;
+    let in_file = |errors: Vec<Diagnostic>| Failed::in_file(Some(path), errors);
+    let mut parsed = parse(&read_text(path)?).map_err(in_file)?;
+    let mut printed = String::new();
+    if let Some(steps) = &arguments.schedule {
+        let in_argument = |error| Failed::in_file(Some(Path::new("--schedule")), vec![error]);
+        apply(steps, &mut parsed, &mut printed).map_err(in_argument)?;
     }
-    print(&parsed.to_string())
+    for pass in &passes {
+        run(*pass, &mut parsed).map_err(|error| in_file(vec![error]))?;
+    }
+    if !arguments.print_after_each {
+        printed = parsed.to_string();
+    } else if !passes.is_empty() {
+        let _ = write!(printed, "// After the passes:\n{parsed}");
+    }
+    print(&printed)
+}
+
+/// Applies steps to every nest; `printed` gets each nest after each step.
+fn apply(steps: &str, text: &mut Text, printed: &mut String) -> Result<(), Diagnostic> {
+    let schedule = Schedule::parse_steps(steps)?;
+    let Text::Loops(file) = text else {
+        return Err(Diagnostic::new("steps are for loop nests, the file has a graph"));
+    };
+    for nest in nests(file) {
+        schedule.apply_to(nest, &mut |step, nest| {
+            let _ = write!(printed, "// After `{step}`:\n{nest}");
+        })?;
+    }
+    Ok(())
+}
+
+/// The nests of a program, or those that stand alone.
+fn nests(file: &mut File) -> impl Iterator<Item = &mut Nest> {
+    let layers = file.program.iter_mut().flat_map(|program| &mut program.layers);
+    layers.map(|layer| &mut layer.nest).chain(file.nests.iter_mut().map(|(nest, _)| nest))
 }
 
 fn list() -> String {
@@ -59,7 +95,8 @@ fn list() -> String {
         Table::new(&[("pass", Align::Left), ("level", Align::Left), ("what it does", Align::Left)]);
     let graph = PIPELINE.iter().map(|pass| (pass.name, "graph", pass.summary));
     let loops = PASSES.iter().map(|pass| (pass.name, "loops", pass.summary));
-    for (name, level, summary) in graph.chain(loops) {
+    let steps = STEPS.iter().map(|step| (step.name, "step", step.summary));
+    for (name, level, summary) in graph.chain(loops).chain(steps) {
         table.row(vec![name.into(), level.into(), summary.into()]);
     }
     table.text()
@@ -96,10 +133,7 @@ fn run(pass: Pass, text: &mut Text) -> Result<(), Diagnostic> {
             Ok(())
         }
         (Pass::Loops(pass), Text::Loops(file)) => {
-            let layers = file.program.iter_mut().flat_map(|program| &mut program.layers);
-            let nests =
-                layers.map(|layer| &mut layer.nest).chain(file.nests.iter_mut().map(|(nest, _)| nest));
-            for nest in nests {
+            for nest in nests(file) {
                 passes::loops::run(pass, nest)?;
             }
             Ok(())

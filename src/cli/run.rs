@@ -20,7 +20,7 @@ use tinyc::report::Report;
 
 use super::progress::Progress;
 use super::table::grouped;
-use super::{Failed, Outcome, build, core, input, print, read, stem};
+use super::{Failed, Outcome, build, core, input, print, read, schedule, stem};
 
 const HOST: &str = "host";
 /// Longest output that is printed in full, in elements.
@@ -43,6 +43,9 @@ pub struct Arguments {
     /// What to run it on: this machine, or an emulated board with this core
     #[arg(long, value_parser = places(), default_value = HOST)]
     on: String,
+    /// How layers are computed: a file as `tinyc build --emit schedule` prints it
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
     /// The right class of each case, a byte each: prints predictions beside labels, and the accuracy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -73,7 +76,9 @@ pub fn main(arguments: &Arguments) -> Outcome {
     if let Some(labels) = &labels {
         input::check_labels(labels, cases.len(), output_types(&graph)[0].len())?;
     }
-    let program = pipeline::program(&graph, &mut |_, _| {})?;
+    let schedule = schedule(arguments.schedule.as_deref())?;
+    let program = pipeline::program(&graph, schedule.as_ref(), &mut |_, _| {})
+        .map_err(|error| Failed::in_file(arguments.schedule.as_deref(), vec![error]))?;
     let ran = match arguments.on.as_str() {
         HOST => on_host(&program, &cases)?,
         name => on_core(&program, core(name), &cases)?,
@@ -117,7 +122,14 @@ fn on_core(program: &Program, core: &'static dyn Core, cases: &Cases) -> Result<
     let Some(board) = Board::of_cpu(core.name()) else {
         return Err(Diagnostic::new(format!("no board with `{}` is emulated", core.name())).into());
     };
-    let options = Options { core, prefix: &program.name, stem: &program.name, fpu: true, run_until: false };
+    let options = Options {
+        core,
+        prefix: &program.name,
+        stem: &program.name,
+        fpu: true,
+        run_until: false,
+        schedule: None,
+    };
     let progress = Progress::new("layers");
     let compiled = pipeline::generate(program, String::new(), &options, &|done, all| progress.at(done, all))?;
     drop(progress);

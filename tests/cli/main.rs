@@ -10,4 +10,5 @@ mod inspect;
 mod opt;
 mod refusals;
 mod run;
+mod schedule;
 mod support;

@@ -16,6 +16,7 @@
 //! `or` the first that is legal applies. A step is a checked rewrite from [`crate::loops::STEPS`]: it applies, or it says why not and
 //! the nest stays as it was; it cannot change a result. Comments are kept.
 
+mod in_use;
 mod text;
 
 use std::fmt;
@@ -28,9 +29,11 @@ use crate::loops::step::{self, Step};
 
 /// The version of the language that this compiler reads.
 pub const VERSION: u32 = 1;
+/// The place of what no text has.
+const START: Place = Place { line: 1, column: 1 };
 
 /// A schedule, line by line, so that comments and line breaks survive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// Everything behind the first line.
     pub lines: Vec<Line>,
@@ -50,10 +53,19 @@ pub struct Line {
 pub enum Content {
     /// Nothing.
     Blank,
-    /// The layers that the following steps are for: a name, or a pattern in which `*` stands for anything.
-    Layer(String),
+    /// The layers that the following steps are for.
+    Layer(Scope),
     /// Steps, in order.
     Steps(Vec<Choice>),
+}
+
+/// The layers that steps are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// A name, or a pattern in which `*` stands for anything.
+    pub pattern: String,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// Steps of which the first legal one applies.
@@ -71,6 +83,11 @@ impl Schedule {
         text::parse(text)
     }
 
+    /// Reads steps alone, without first line and scopes: they are for every layer.
+    pub fn parse_steps(text: &str) -> Result<Self, Diagnostic> {
+        text::parse_steps(text)
+    }
+
     /// Applies the schedule to every layer that it names; `after` sees each nest after each step.
     ///
     /// A scope that no layer fits is an error: it is a misspelt name.
@@ -80,10 +97,11 @@ impl Schedule {
         after: &mut dyn FnMut(&Step, &Nest),
     ) -> Result<(), Diagnostic> {
         let names: Vec<String> = program.layers.iter().map(|layer| layer.nest.name.clone()).collect();
-        for pattern in self.patterns() {
-            if !names.iter().any(|name| fits(pattern, name)) {
-                let message = format!("no layer is called `{pattern}`");
-                return Err(Diagnostic::new(message).help(format!("the layers are {}", names.join(", "))));
+        for scope in self.scopes() {
+            if !names.iter().any(|name| fits(&scope.pattern, name)) {
+                let error =
+                    Diagnostic::new(format!("no layer is called `{}`", scope.pattern)).at(scope.place);
+                return Err(error.help(format!("the layers are {}", names.join(", "))));
             }
         }
         program.layers.iter_mut().try_for_each(|layer| self.apply_to(&mut layer.nest, after))
@@ -95,9 +113,12 @@ impl Schedule {
         for line in &self.lines {
             match &line.content {
                 Content::Blank => {}
-                Content::Layer(pattern) => in_scope = fits(pattern, &nest.name),
+                Content::Layer(scope) => in_scope = fits(&scope.pattern, &nest.name),
                 Content::Steps(choices) if in_scope => {
-                    choices.iter().try_for_each(|choice| choice.apply(nest, after))?
+                    for choice in choices {
+                        let step = choice.apply(nest)?;
+                        after(step, nest);
+                    }
                 }
                 Content::Steps(_) => {}
             }
@@ -105,17 +126,17 @@ impl Schedule {
         Ok(())
     }
 
-    fn patterns(&self) -> impl Iterator<Item = &str> {
+    fn scopes(&self) -> impl Iterator<Item = &Scope> {
         self.lines.iter().filter_map(|line| match &line.content {
-            Content::Layer(pattern) => Some(pattern.as_str()),
+            Content::Layer(scope) => Some(scope),
             _ => None,
         })
     }
 }
 
 impl Choice {
-    /// Applies the first legal step; if none is, the reason of the last is given.
-    pub fn apply(&self, nest: &mut Nest, after: &mut dyn FnMut(&Step, &Nest)) -> Result<(), Diagnostic> {
+    /// Applies the first legal step and gives it; if none is, the reason of the last is given.
+    pub fn apply(&self, nest: &mut Nest) -> Result<&Step, Diagnostic> {
         let mut refused = None;
         for step in &self.steps {
             let mut changed = nest.clone();
@@ -123,8 +144,7 @@ impl Choice {
                 Ok(()) => {
                     check(step, &changed);
                     *nest = changed;
-                    after(step, nest);
-                    return Ok(());
+                    return Ok(step);
                 }
                 Err(error) => refused = Some(error),
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use ir::diag::{Diagnostic, Place};
 use ir::text::{Cursor, Tok};
 
-use super::{Choice, Content, Line, Schedule, VERSION};
+use super::{Choice, Content, Line, START, Schedule, Scope, VERSION};
 use crate::loops::step::{Arg, Step};
 
 /// Reads a schedule.
@@ -18,7 +18,24 @@ pub(super) fn parse(text: &str) -> Result<Schedule, Diagnostic> {
     };
     version(line).map_err(|error| on_line(error, first))?;
     let mut schedule = Schedule { lines: Vec::new() };
-    let mut in_scope = false;
+    lines(numbered, false, &mut schedule)?;
+    Ok(schedule)
+}
+
+/// Reads steps that are for every layer.
+pub(super) fn parse_steps(text: &str) -> Result<Schedule, Diagnostic> {
+    let all = Scope { pattern: "*".into(), place: START };
+    let mut schedule = Schedule { lines: vec![Line { content: Content::Layer(all), comment: None }] };
+    lines((1..).zip(text.lines()), true, &mut schedule)?;
+    Ok(schedule)
+}
+
+/// Reads the lines behind the first one.
+fn lines<'a>(
+    numbered: impl Iterator<Item = (u32, &'a str)>,
+    mut in_scope: bool,
+    schedule: &mut Schedule,
+) -> Result<(), Diagnostic> {
     for (number, text) in numbered {
         let line = line_of(text, number).map_err(|error| on_line(error, number))?;
         match line.content {
@@ -32,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Schedule, Diagnostic> {
         }
         schedule.lines.push(line);
     }
-    Ok(schedule)
+    Ok(())
 }
 
 /// Errors of a line read by itself are on its first line.
@@ -65,8 +82,10 @@ fn line_of(text: &str, number: u32) -> Result<Line, Diagnostic> {
     let mut cursor = Cursor::new(code)?;
     let content = if *cursor.peek() == Tok::End {
         Content::Blank
-    } else if cursor.eat_word("layer") {
-        scope(&mut cursor)?
+    } else if cursor.at_word("layer") {
+        let place = Place { line: number, ..cursor.place() };
+        cursor.expect_word("layer")?;
+        Content::Layer(Scope { pattern: pattern(&mut cursor)?, place })
     } else {
         Content::Steps(choices(&mut cursor, number)?)
     };
@@ -75,7 +94,7 @@ fn line_of(text: &str, number: u32) -> Result<Line, Diagnostic> {
 }
 
 /// `conv_*:`
-fn scope(cursor: &mut Cursor) -> Result<Content, Diagnostic> {
+fn pattern(cursor: &mut Cursor) -> Result<String, Diagnostic> {
     let mut pattern = String::new();
     while !cursor.at(":") {
         if cursor.eat("*") {
@@ -87,7 +106,7 @@ fn scope(cursor: &mut Cursor) -> Result<Content, Diagnostic> {
         }
     }
     cursor.expect(":")?;
-    Ok(Content::Layer(pattern))
+    Ok(pattern)
 }
 
 fn choices(cursor: &mut Cursor, line: u32) -> Result<Vec<Choice>, Diagnostic> {
@@ -143,7 +162,7 @@ pub(super) fn print(schedule: &Schedule, f: &mut fmt::Formatter<'_>) -> fmt::Res
     for line in &schedule.lines {
         match &line.content {
             Content::Blank => {}
-            Content::Layer(pattern) => write!(f, "layer {pattern}:")?,
+            Content::Layer(scope) => write!(f, "layer {}:", scope.pattern)?,
             Content::Steps(choices) => {
                 let choices: Vec<String> = choices.iter().map(choice).collect();
                 write!(f, "  {}", choices.join("; "))?;
