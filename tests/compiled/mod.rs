@@ -19,7 +19,7 @@ pub fn settings(fpu: bool) -> Settings {
 /// The layers of a model file, or `None` where it is one that tinyc refuses.
 pub fn layers(file: &[u8], fpu: bool) -> Option<Vec<CompiledLayer>> {
     let graph = pipeline::graph(file, "model", &mut |_, _| {}).ok()?;
-    let program = pipeline::program(&graph, &mut |_, _| {}).expect("the graph is lowered");
+    let program = pipeline::program(&graph, None, &mut |_, _| {}).expect("the graph is lowered");
     let placement = place(&program).expect("the tensors fit");
     let layers = pipeline::layers(&program, &placement, &settings(fpu), &|_, _| {});
     Some(layers.expect("the layers are compiled").1)
