@@ -13,6 +13,7 @@ use emitted::{Case, DEVICES};
 use ir::loops::Prim;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
+use rayon::prelude::*;
 
 /// Decisions of one nest.
 const NUMBERS: usize = 1000;
@@ -26,28 +27,27 @@ fn n_nests() -> u64 {
 #[test]
 fn all_agree() {
     let ready = emitted::ready();
-    for first in (0..n_nests()).step_by(BATCH as usize) {
-        let mut batch = Vec::new();
-        for seed in first..first + BATCH {
-            let numbers = numbers(seed + 1, NUMBERS);
-            match case(&numbers) {
-                Ok(case) => batch.push(case),
-                Err(_) => report(numbers, seed, &mut |numbers| case(numbers).err()),
+    (0..n_nests() / BATCH).into_par_iter().for_each(|number| run_batch(number * BATCH, ready));
+}
+
+/// Runs the nests of some seeds in one firmware for each device.
+fn run_batch(first: u64, ready: bool) {
+    let mut batch = Vec::new();
+    for seed in first..first + BATCH {
+        match case(&numbers(seed + 1, NUMBERS)) {
+            Ok(case) => batch.push(case),
+            Err(_) => report(seed, &mut |numbers| case(numbers).err()),
+        }
+    }
+    for device in DEVICES.iter().filter(|_| ready) {
+        let Err(failure) = emitted::run(&batch, *device) else { continue };
+        for (seed, one) in (first..).zip(&batch) {
+            if emitted::run(std::slice::from_ref(one), *device).is_err() {
+                let fails = |case: Case| emitted::run(&[case], *device).err();
+                report(seed, &mut |numbers| case(numbers).ok().and_then(fails));
             }
         }
-        for device in DEVICES.iter().filter(|_| ready) {
-            if let Err(failure) = emitted::run(&batch, *device) {
-                for (seed, one) in (first..).zip(&batch) {
-                    let mut fails = |numbers: &[u32]| {
-                        case(numbers).ok().and_then(|case| emitted::run(&[case], *device).err())
-                    };
-                    if emitted::run(std::slice::from_ref(one), *device).is_err() {
-                        report(numbers(seed + 1, NUMBERS), seed, &mut fails);
-                    }
-                }
-                panic!("only together: {failure}");
-            }
-        }
+        panic!("only together: {failure}");
     }
 }
 
@@ -89,8 +89,8 @@ fn case(numbers: &[u32]) -> Result<Case, String> {
 }
 
 /// Makes a failure smaller and panics with it.
-fn report(numbers: Vec<u32>, seed: u64, failure: &mut dyn FnMut(&[u32]) -> Option<String>) -> ! {
-    let smaller = shrink(numbers, 300, &mut |numbers| failure(numbers).is_some());
+fn report(seed: u64, failure: &mut dyn FnMut(&[u32]) -> Option<String>) -> ! {
+    let smaller = shrink(numbers(seed + 1, NUMBERS), 300, &mut |numbers| failure(numbers).is_some());
     let text = generate::run_file(&smaller);
     panic!("seed {seed}: {}\n{text}", failure(&smaller).unwrap_or_default());
 }
