@@ -1,8 +1,8 @@
 //! Random steps, made from the usage line that each step has: so a new step takes part by being in the table.
 
-use ir::loops::{Nest, Stmt};
+use ir::loops::Nest;
 use passes::loops::STEPS;
-use passes::loops::edit::axes;
+use passes::loops::edit::loops;
 use passes::loops::step::{Arg, Step, StepDef};
 use test_support::operators::Rng;
 
@@ -47,10 +47,8 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(nest: &'a Nest, rng: &'a mut Rng) -> Self {
-        let mut extents = Vec::new();
-        collect_extents(&nest.body, &mut extents);
-        let names = axes(nest).into_iter().map(|axis| nest.vars[axis.idx()].clone());
-        Self { nest, rng, axes: names.zip(extents).collect(), last: 0 }
+        let axes = loops(nest).iter().map(|l| (nest.vars[l.var.idx()].clone(), l.extent)).collect();
+        Self { nest, rng, axes, last: 0 }
     }
 
     /// Words in brackets are left out half of the time, of words between bars one is taken.
@@ -147,17 +145,5 @@ impl<'a> Writer<'a> {
     fn local(&mut self) -> Arg {
         let names: Vec<&str> = self.nest.locals.iter().map(|local| local.name.as_str()).collect();
         Arg::Word(if names.is_empty() { "none".into() } else { self.rng.of(&names).into() })
-    }
-}
-
-/// The extents of all loops, in the order in which `axes` has them.
-fn collect_extents(block: &[Stmt], out: &mut Vec<u32>) {
-    for stmt in block {
-        match stmt {
-            Stmt::For(l, _) => out.push(l.extent),
-            Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().map(|l| l.extent)),
-            Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
-        }
-        ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect_extents(inner, out));
     }
 }

@@ -72,20 +72,19 @@ fn inside(loops: &[Loop], around: &mut Extents, f: impl FnOnce(&mut Extents)) {
     });
 }
 
-/// The loops of the body, in the order of the text.
+/// The variables of the loops of the body, in the order of the text.
 pub fn axes(nest: &Nest) -> Vec<VarId> {
-    fn collect(block: &[Stmt], out: &mut Vec<VarId>) {
-        for stmt in block {
-            match stmt {
-                Stmt::For(l, _) => out.push(l.var),
-                Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().map(|l| l.var)),
-                Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
-            }
-            ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect(inner, out));
-        }
-    }
+    loops(nest).into_iter().map(|l| l.var).collect()
+}
+
+/// The loops of the body, in the order of the text.
+pub fn loops(nest: &Nest) -> Vec<Loop> {
     let mut out = Vec::new();
-    collect(&nest.body, &mut out);
+    ir::loops::walk::walk(&nest.body, ir::loops::walk::StmtNo(0), &mut |_, stmt| match stmt {
+        Stmt::For(l, _) => out.push(l.clone()),
+        Stmt::Reduce(reduce) => out.extend(reduce.loops.iter().cloned()),
+        Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+    });
     out
 }
 
