@@ -1,9 +1,11 @@
 //! Random operators under random schedules: whatever the steps that are legal do, no bit of a result changes.
 //!
 //! After every step the nest prints, parses back, verifies and gives the results of the plain nest; after the last one it does
-//! so as native code too. Illegal steps stand among the others. A failing case is shrunk to the steps that it takes, and
+//! so as native code too, and some cases as emitted code on the emulated cores. Illegal steps stand among the others. A failing case is shrunk to the steps that it takes, and
 //! its nest is in the message. `TINYC_TEST_ALL=1` runs more cases. Counts of each step are printed (`--nocapture`).
 
+#[path = "../emitted/mod.rs"]
+mod emitted;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,9 @@ const MOST_ATTEMPTS: usize = 60;
 /// Sets of data for each case.
 const N_DATA: u64 = 3;
 
+/// Cases in one firmware.
+const BATCH: usize = 50;
+
 /// What the operators are.
 const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 9] = [
     operators::convolution,
@@ -39,7 +44,10 @@ const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 9] = [
 
 /// A nest with the legal steps that were found for it.
 struct Case {
+    seed: u64,
     plain: Nest,
+    /// The nest after the steps.
+    scheduled: Nest,
     steps: Vec<Step>,
     /// For each step, how often it was accepted and refused.
     counts: BTreeMap<&'static str, [usize; 2]>,
@@ -47,7 +55,8 @@ struct Case {
 
 #[test]
 fn random_schedules_change_no_result() {
-    let n_cases = if std::env::var_os("TINYC_TEST_ALL").is_some() { 2400 } else { 300 };
+    let all = std::env::var_os("TINYC_TEST_ALL").is_some();
+    let (n_cases, n_emitted) = if all { (2400, 300) } else { (300, 50) };
     let cases: Vec<Result<Case, String>> = (1..=n_cases).into_par_iter().map(checked).collect();
     let (mut right, mut failures) = (Vec::new(), Vec::new());
     for case in cases {
@@ -59,6 +68,29 @@ fn random_schedules_change_no_result() {
     let shown: Vec<&str> = failures.iter().take(3).map(String::as_str).collect();
     assert!(failures.is_empty(), "{} of {n_cases} cases failed:\n{}", failures.len(), shown.join("\n"));
     report(&right);
+    if emitted::ready() {
+        right.retain(|case| !case.steps.is_empty());
+        let batches: Vec<&[Case]> = right[..n_emitted.min(right.len())].chunks(BATCH).collect();
+        batches.par_iter().for_each(|batch| run_emitted(batch));
+        println!("{} cases right on both emulated cores", batches.iter().map(|b| b.len()).sum::<usize>());
+    }
+}
+
+/// Runs cases as emitted code, in one firmware for each core.
+fn run_emitted(cases: &[Case]) {
+    let case = |case: &Case| {
+        let nest = Nest { name: format!("case_{}", case.seed), ..case.scheduled.clone() };
+        emitted::Case::new(nest, memory(&case.plain, 1)).expect("it was run before")
+    };
+    let batch: Vec<emitted::Case> = cases.iter().map(case).collect();
+    for device in emitted::DEVICES.into_iter().filter(|device| device.fpu) {
+        let Err(failure) = emitted::run(&batch, device) else { continue };
+        let wrong = cases.iter().filter(|case| failure.contains(&format!("`@case_{}_", case.seed)));
+        let texts: Vec<String> = wrong
+            .map(|case| described(case.seed, &case.plain, &case.steps, "wrong as emitted code"))
+            .collect();
+        panic!("{}: {failure}\n{}", device.board.machine(), texts.join("\n"));
+    }
 }
 
 /// Prints how often each step was legal; each must have been legal and illegal somewhere.
@@ -83,7 +115,10 @@ fn report(cases: &[Case]) {
 /// The case of this number; an error is a failure, shrunk.
 fn checked(seed: u64) -> Result<Case, String> {
     let case = random_case(seed)?;
-    let Err(failure) = check(&case.plain, &case.steps) else { return Ok(case) };
+    let failure = match check(&case.plain, &case.steps) {
+        Ok(scheduled) => return Ok(Case { scheduled, ..case }),
+        Err(failure) => failure,
+    };
     let (steps, failure) = shrink(&case, failure);
     Err(described(seed, &case.plain, &steps, &failure))
 }
@@ -101,7 +136,8 @@ fn random_case(seed: u64) -> Result<Case, String> {
             break program.layers.into_iter().next().expect("an operator has a layer").nest;
         }
     };
-    let mut case = Case { plain, steps: Vec::new(), counts: BTreeMap::new() };
+    let scheduled = plain.clone();
+    let mut case = Case { seed, plain, scheduled, steps: Vec::new(), counts: BTreeMap::new() };
     let wanted = rng.size(WANTED_STEPS.0, WANTED_STEPS.1);
     let mut nest = case.plain.clone();
     for _ in 0..MOST_ATTEMPTS {
