@@ -1,13 +1,16 @@
 //! Rewrites of loop nests: what a layer does stays, how it does it changes.
 
 pub mod border;
+pub mod byte_function;
 pub mod edit;
 pub mod expand_composites;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
+pub mod short_add;
 pub mod short_requantize;
 pub mod step;
+pub mod table;
 pub mod tile;
 pub mod unroll;
 pub mod unroll_and_jam;
@@ -45,6 +48,8 @@ pub const STEPS: &[StepDef] = &[
     unroll::STEP,
     unroll_and_jam::STEP,
     short_requantize::STEP,
+    short_add::STEP,
+    table::STEP,
 ];
 
 /// The pass called `name`.
