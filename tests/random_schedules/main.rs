@@ -30,7 +30,7 @@ const N_DATA: u64 = 3;
 const BATCH: usize = 50;
 
 /// What the operators are.
-const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 9] = [
+const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 10] = [
     operators::convolution,
     operators::convolution,
     operators::pointwise_convolution,
@@ -38,6 +38,7 @@ const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 9] = [
     operators::depthwise_convolution,
     operators::fully_connected,
     operators::addition,
+    operators::activation,
     operators::average_pool,
     operators::max_pool,
 ];

@@ -179,6 +179,7 @@ fn operations(expr: &Expr) -> usize {
         Expr::Op { prim, args, .. } => {
             let own = match prim {
                 Prim::Sext | Prim::Zext => 0,
+                Prim::Add if args.iter().any(is_product) => 0, // One with the product.
                 Prim::Requantize => 4,
                 Prim::DoublingHighMul | Prim::RoundShift => 2,
                 _ => 1,
@@ -188,6 +189,10 @@ fn operations(expr: &Expr) -> usize {
         Expr::Lookup(_, at) => 1 + operations(at),
         Expr::Int(..) | Expr::Index(_) | Expr::Local(..) | Expr::Load(_) => 0,
     }
+}
+
+fn is_product(expr: &Expr) -> bool {
+    matches!(expr, Expr::Op { prim: Prim::Mul, .. })
 }
 
 /// `lets` has the named values that can be written out: nothing was stored since what they load.

@@ -36,6 +36,9 @@ pub const STEP: StepDef = StepDef {
 /// Shortens all such functions; gives their number.
 pub fn short_add(nest: &mut Nest) -> Result<usize, Diagnostic> {
     let (found, replaced) = byte_function::replace(nest, 2, &mut |_, function| {
+        if function.operations() <= function.inputs.len() + 1 {
+            return None; // It is that short already.
+        }
         let form = Sampled::new(function)?.solve()?;
         (form.operations() < function.operations()).then(|| form.expr(function))
     });

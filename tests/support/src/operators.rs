@@ -3,7 +3,7 @@
 //!
 //! `None` is given for what the graph level refuses.
 
-use ir::graph::ops::{Add, AvgPool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d};
+use ir::graph::ops::{Add, AvgPool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Relu};
 use ir::graph::{Graph, Op, Tensor, Value};
 use ir::loops::{Buffer, Nest};
 use ir::ty::{Quant, TensorType, Ty};
@@ -143,6 +143,13 @@ pub fn addition(rng: &mut Rng) -> Option<Graph> {
     let b = graph.add_input(b, "b");
     let operands = rng.of(&[[a, b], [b, a], [a, a]]);
     finish(graph, op, &operands, out.quant)
+}
+
+/// A graph of an activation that rescales.
+pub fn activation(rng: &mut Rng) -> Option<Graph> {
+    let (x, out) = (quantized(rng, &[1, 3, 4, 5]), quantized(rng, &[1, 3, 4, 5]));
+    let op = Relu { clamp: rng.clamp(out.per_tensor()?.1), single_ratio: rng.pick(0, 1) == 0 };
+    graph_of(op, &x, &[], out.quant)
 }
 
 /// A graph of an average pool.
