@@ -20,9 +20,9 @@ use passes::loops::{STEPS, legalize};
 use rayon::prelude::*;
 use test_support::operators::{self, Rng, memory};
 
-/// How many steps a case is meant to take, and how often it may try.
+/// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
 const WANTED_STEPS: (usize, usize) = (4, 9);
-const MOST_ATTEMPTS: usize = 60;
+const MOST_ATTEMPTS: usize = 8 * STEPS.len();
 /// Sets of data for each case.
 const N_DATA: u64 = 3;
 
