@@ -5,7 +5,7 @@ use ir::loops::Nest;
 
 use crate::emit::{Emitted, Names, emit};
 use crate::frame::Home;
-use crate::regalloc::{Regalloc2, assign};
+use crate::regalloc::{Belady, assign};
 use crate::select::{Offsets, select};
 
 /// What every function of a program is compiled for.
@@ -25,6 +25,6 @@ pub fn compile(
     let home = Home { fpu: options.fpu };
     let function = select(nest, offsets)?;
     let assigned =
-        assign(&function, &Regalloc2, &home).unwrap_or_else(|failure| panic!("`{}`: {failure}", nest.name));
+        assign(&function, &Belady, &home).unwrap_or_else(|failure| panic!("`{}`: {failure}", nest.name));
     Ok(emit(&assigned, home, names))
 }

@@ -1,0 +1,476 @@
+//! An allocator for kernels at full register pressure: whatever is needed furthest in the future leaves its register.
+//!
+//! Blocks are visited in order, each with the places of all values at its start. Within a block the choice is Belady's, so that
+//! straight-line code reloads as little as can be. A loop starts with what it uses soonest, and ends by moving everything back to
+//! where its start has it; results are put where the loop wants them, so that there is little to move. A value that would be stored
+//! within a loop it does not belong to is stored once, where it is defined: then the visit begins anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regalloc2::{
+    Allocation, Edit, Inst as RaInst, Operand, OperandConstraint, OperandKind, OperandPos, Output, PReg,
+    ProgPoint, RegClass as RaClass, SpillSlot,
+};
+
+use super::moves::{Move, Place, sequence};
+use super::next_use::{FAR, NEVER, NextUse, Value};
+use super::slots;
+use super::view::View;
+use super::{Allocator, Failure};
+
+/// The registers, those that cost no save first.
+const REGISTERS: [usize; 14] = [0, 1, 2, 3, 12, 4, 5, 6, 7, 8, 9, 10, 11, 14];
+/// How often the visit may begin anew.
+const MOST_VISITS: usize = 16;
+
+/// The allocator.
+pub struct Belady;
+
+impl Allocator for Belady {
+    fn allocate(&self, view: &View) -> Result<Output, Failure> {
+        let next_use = NextUse::new(view);
+        let mut store_at_home = BTreeSet::new();
+        for _ in 0..MOST_VISITS {
+            let known = store_at_home.len();
+            let mut visit = Visit::new(view, &next_use, &mut store_at_home);
+            (0..view.blocks.len()).try_for_each(|block| visit.block(block))?;
+            let (edits, allocs, offsets) = (visit.edits, visit.allocs, visit.offsets);
+            if store_at_home.len() == known {
+                return Ok(slots::finish(view, &next_use, edits, allocs, offsets));
+            }
+        }
+        Err(Failure("values go on to be stored in loops that they do not belong to".into()))
+    }
+}
+
+/// A move between places, before or after an instruction.
+pub(super) type PlacedMove = (ProgPoint, Move);
+
+/// Where every value is at one point.
+#[derive(Clone, Default)]
+struct State {
+    /// What each register holds, by number.
+    held: [Option<Value>; 16],
+    /// The values that have been stored.
+    stored: BTreeSet<Value>,
+}
+
+impl State {
+    fn register(&self, value: Value) -> Option<usize> {
+        REGISTERS.into_iter().find(|reg| self.held[*reg] == Some(value))
+    }
+}
+
+struct Visit<'a> {
+    view: &'a View,
+    next_use: &'a NextUse,
+    store_at_home: &'a mut BTreeSet<Value>,
+    /// The places at the start of each block, once the first block before it has been visited.
+    starts: Vec<Option<State>>,
+    state: State,
+    /// The registers that values should end up in.
+    wanted: BTreeMap<Value, usize>,
+    block: usize,
+    /// Position in the block, and the instruction there.
+    position: u32,
+    inst: RaInst,
+    /// Values that came into being for the time of one instruction or of a move.
+    n_values: Value,
+    edits: Vec<PlacedMove>,
+    allocs: Vec<Allocation>,
+    offsets: Vec<u32>,
+}
+
+impl<'a> Visit<'a> {
+    fn new(view: &'a View, next_use: &'a NextUse, store_at_home: &'a mut BTreeSet<Value>) -> Self {
+        let mut starts = vec![None; view.blocks.len()];
+        starts[0] = Some(State::default());
+        Self {
+            view,
+            next_use,
+            store_at_home,
+            starts,
+            state: State::default(),
+            wanted: BTreeMap::new(),
+            block: 0,
+            position: 0,
+            inst: RaInst::new(0),
+            n_values: view.n_regs,
+            edits: Vec::new(),
+            allocs: Vec::new(),
+            offsets: Vec::new(),
+        }
+    }
+
+    fn block(&mut self, block: usize) -> Result<(), Failure> {
+        self.block = block;
+        self.state = self.starts[block]
+            .clone()
+            .ok_or_else(|| Failure(format!("block {block} comes before its predecessors")))?;
+        let data = &self.view.blocks[block];
+        for (position, inst) in data.insts.iter().enumerate() {
+            (self.position, self.inst) = (position as u32, inst);
+            if position == 0 {
+                data.params
+                    .iter()
+                    .for_each(|param| self.store_at_definition(param.vreg(), ProgPoint::before(inst)));
+            }
+            self.instruction()?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// The distance of the next use from behind the current instruction.
+    fn distance(&self, value: Value) -> u32 {
+        let length = self.view.blocks[self.block].insts.len() as u32;
+        self.next_use.from(self.block, self.position + 1, value, length)
+    }
+
+    fn instruction(&mut self) -> Result<(), Failure> {
+        let operands = &self.view.operands[self.inst.index()];
+        if operands.is_empty() {
+            self.offsets.push(self.allocs.len() as u32);
+            return Ok(()); // The end of a block: what it passes on is needed until `leave`.
+        }
+        let of = |kind| operands.iter().filter(move |operand| operand.kind() == kind);
+        let uses: Vec<Value> = of(OperandKind::Use).map(|operand| operand.vreg().vreg()).collect();
+        self.clear_fixed(operands)?;
+        let mut taken: Vec<usize> = fixed(operands).collect();
+        for operand in of(OperandKind::Use) {
+            let reg = self.bring(operand, &uses, &taken)?;
+            taken.push(reg);
+        }
+        let mut allocs: Vec<usize> =
+            uses.iter().map(|value| self.state.register(*value).expect("it was brought")).collect();
+        let late: Vec<usize> = of(OperandKind::Use)
+            .zip(&allocs)
+            .filter(|(operand, _)| operand.pos() == OperandPos::Late)
+            .map(|(_, reg)| *reg)
+            .collect();
+
+        let mut defined: Vec<(Value, usize)> = Vec::new();
+        for operand in of(OperandKind::Def) {
+            if let OperandConstraint::Reuse(at) = operand.constraint() {
+                allocs[at] = self.writable(uses[at], allocs[at], &taken, &defined)?;
+                taken.push(allocs[at]);
+                defined.push((operand.vreg().vreg(), allocs[at]));
+            }
+        }
+        for value in &uses {
+            let reg = self.state.register(*value);
+            if self.distance(*value) == NEVER
+                && let Some(reg) = reg.filter(|reg| !late.contains(reg))
+            {
+                self.state.held[reg] = None;
+            }
+        }
+        let dying: Vec<usize> = allocs.iter().rev().copied().filter(|reg| !late.contains(reg)).collect();
+        for operand in of(OperandKind::Def) {
+            let value = operand.vreg().vreg();
+            let reg = match operand.constraint() {
+                OperandConstraint::Reuse(at) => allocs[at],
+                OperandConstraint::FixedReg(reg) => reg.hw_enc(),
+                _ => self.result_register(value, &dying, &late, &defined)?,
+            };
+            if !defined.iter().any(|(have, _)| *have == value) {
+                defined.push((value, reg));
+            }
+            self.state.held[reg] = Some(value);
+            allocs.push(reg);
+        }
+        self.offsets.push(self.allocs.len() as u32);
+        self.allocs.extend(allocs.iter().map(|reg| Allocation::reg(PReg::new(*reg, RaClass::Int))));
+        for (value, _) in defined {
+            self.store_at_definition(value, ProgPoint::after(self.inst));
+        }
+        for reg in REGISTERS {
+            if self.state.held[reg].is_some_and(|value| self.distance(value) == NEVER) {
+                self.state.held[reg] = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what lives on out of the registers that this instruction names.
+    fn clear_fixed(&mut self, operands: &[Operand]) -> Result<(), Failure> {
+        let named: Vec<usize> = fixed(operands).collect();
+        for operand in operands {
+            let OperandConstraint::FixedReg(reg) = operand.constraint() else { continue };
+            let reg = reg.hw_enc();
+            let Some(value) = self.state.held[reg].filter(|value| *value != operand.vreg().vreg()) else {
+                continue;
+            };
+            let read_here =
+                operands.iter().any(|other| other.kind() == OperandKind::Use && other.vreg().vreg() == value);
+            if self.distance(value) == NEVER && !read_here {
+                self.state.held[reg] = None;
+                continue;
+            }
+            let to = self.free(&named).map_or_else(|| self.evict(&named, operands), Ok)?;
+            self.emit(Place::Register(reg), Place::Register(to));
+            self.state.held[reg] = None;
+            self.state.held[to] = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Brings an operand into a register.
+    fn bring(&mut self, operand: &Operand, uses: &[Value], taken: &[usize]) -> Result<usize, Failure> {
+        let value = operand.vreg().vreg();
+        let have = self.state.register(value);
+        if let OperandConstraint::FixedReg(wanted) = operand.constraint() {
+            let wanted = wanted.hw_enc();
+            if have != Some(wanted) {
+                let from = have.map_or(Place::Slot(value), Place::Register);
+                self.emit(from, Place::Register(wanted));
+                if let Some(have) = have {
+                    self.state.held[have] = None;
+                }
+                self.state.held[wanted] = Some(value);
+            }
+            return Ok(wanted);
+        }
+        if let Some(have) = have {
+            return Ok(have);
+        }
+        let keep: Vec<usize> = uses
+            .iter()
+            .filter_map(|value| self.state.register(*value))
+            .chain(taken.iter().copied())
+            .collect();
+        let to = self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
+        self.emit(Place::Slot(value), Place::Register(to));
+        self.state.held[to] = Some(value);
+        Ok(to)
+    }
+
+    /// The register of an operand that will be written over: its own, or that of a copy where it lives on.
+    fn writable(
+        &mut self,
+        value: Value,
+        reg: usize,
+        taken: &[usize],
+        defined: &[(Value, usize)],
+    ) -> Result<usize, Failure> {
+        if self.distance(value) == NEVER {
+            self.state.held[reg] = None;
+            return Ok(reg);
+        }
+        let keep: Vec<usize> = taken.iter().copied().chain(defined.iter().map(|(_, reg)| *reg)).collect();
+        let copy = self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
+        self.emit(Place::Register(reg), Place::Register(copy));
+        Ok(copy)
+    }
+
+    /// A register for a result: where it is wanted, where an operand ends, any other, or that of the value needed last.
+    fn result_register(
+        &mut self,
+        value: Value,
+        dying: &[usize],
+        late: &[usize],
+        defined: &[(Value, usize)],
+    ) -> Result<usize, Failure> {
+        let keep: Vec<usize> = late.iter().copied().chain(defined.iter().map(|(_, reg)| *reg)).collect();
+        let is_free = |reg: &usize| self.state.held[*reg].is_none() && !keep.contains(reg);
+        if let Some(reg) = self.wanted.get(&value).filter(|reg| is_free(reg)) {
+            return Ok(*reg);
+        }
+        if let Some(reg) = dying.iter().find(|reg| is_free(reg)) {
+            return Ok(*reg);
+        }
+        self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)
+    }
+
+    /// A register that holds nothing; one that no value is waiting for, if there is one.
+    fn free(&self, keep: &[usize]) -> Option<usize> {
+        let free = |reg: &usize| self.state.held[*reg].is_none() && !keep.contains(reg);
+        let waited_for = |reg: &usize| self.wanted.values().any(|wanted| wanted == reg);
+        REGISTERS
+            .into_iter()
+            .filter(free)
+            .find(|reg| !waited_for(reg))
+            .or_else(|| REGISTERS.into_iter().find(free))
+    }
+
+    /// Empties the register whose value is needed last; one that this instruction reads stays where it is.
+    fn evict(&mut self, keep: &[usize], operands: &[Operand]) -> Result<usize, Failure> {
+        let read = |value: Value| {
+            operands
+                .iter()
+                .any(|operand| operand.kind() == OperandKind::Use && operand.vreg().vreg() == value)
+        };
+        let candidates = REGISTERS
+            .into_iter()
+            .filter(|reg| !keep.contains(reg) && !self.state.held[*reg].is_some_and(read));
+        let last =
+            candidates.max_by_key(|reg| self.state.held[*reg].map_or(NEVER, |value| self.distance(value)));
+        let reg = last.ok_or_else(|| Failure("an instruction needs more registers than there are".into()))?;
+        if let Some(value) = self.state.held[reg].take() {
+            self.store(value, reg);
+        }
+        Ok(reg)
+    }
+
+    /// Stores a value before the current instruction, unless it is stored already.
+    fn store(&mut self, value: Value, reg: usize) {
+        if self.state.stored.insert(value) {
+            if self.next_use.depth(self.block) > self.next_use.depth_of(value) {
+                self.store_at_home.insert(value);
+            }
+            self.emit(Place::Register(reg), Place::Slot(value));
+        }
+    }
+
+    fn store_at_definition(&mut self, value: Value, at: ProgPoint) {
+        if self.store_at_home.contains(&value)
+            && let Some(reg) = self.state.register(value)
+            && self.state.stored.insert(value)
+        {
+            self.edits.push((at, Move { from: Place::Register(reg), to: Place::Slot(value) }));
+        }
+    }
+
+    fn emit(&mut self, from: Place, to: Place) {
+        self.edits.push((ProgPoint::before(self.inst), Move { from, to }));
+    }
+
+    /// Hands the state at the end of the block to its successors.
+    fn leave(&mut self) {
+        let data = &self.view.blocks[self.block];
+        for successor in &data.successors {
+            let next = successor.index();
+            let params: Vec<Value> = self.view.blocks[next].params.iter().map(|param| param.vreg()).collect();
+            if self.starts[next].is_none() {
+                let start = if data.successors.len() == 1 {
+                    self.start_of(next, &params)
+                } else {
+                    self.inherited(next)
+                };
+                if let Some(last) = self.next_use.loop_end(next) {
+                    self.want(last, &params, &start);
+                }
+                self.starts[next] = Some(start);
+            }
+            if data.successors.len() == 1 {
+                let args: Vec<Value> = data.args.iter().map(|arg| arg.vreg()).collect();
+                self.reach(next, &params, &args);
+            }
+        }
+    }
+
+    /// What a block that is only entered from here begins with.
+    fn inherited(&self, next: usize) -> State {
+        let mut start = self.state.clone();
+        let lives = |value: &Value| self.next_use.live_in(next).contains_key(value);
+        start.held.iter_mut().for_each(|held| *held = held.filter(lives));
+        start.stored.retain(lives);
+        start
+    }
+
+    /// What a block begins with that several blocks lead to: what it uses soonest is in registers.
+    fn start_of(&self, next: usize, params: &[Value]) -> State {
+        let live = self.next_use.live_in(next);
+        let mut near: Vec<(u32, Value)> = live.iter().map(|(value, distance)| (*distance, *value)).collect();
+        near.sort_unstable();
+        let pressure =
+            self.next_use.loop_end(next).map_or(0, |last| self.next_use.pressure(self.view, next, last));
+        let used = near.iter().filter(|(distance, _)| *distance < FAR).count();
+        let room = REGISTERS.len().saturating_sub(pressure.max(used));
+        let chosen = near.iter().take((used + room).min(REGISTERS.len())).map(|(_, value)| *value);
+
+        let mut start = State {
+            held: [None; 16],
+            stored: self.state.stored.iter().copied().filter(|value| live.contains_key(value)).collect(),
+        };
+        let chosen: Vec<Value> = chosen.collect();
+        let (new, old): (Vec<Value>, Vec<Value>) = chosen.iter().partition(|value| params.contains(value));
+        for value in &old {
+            if let Some(reg) = self.state.register(*value) {
+                start.held[reg] = Some(*value);
+            }
+        }
+        // A parameter stays where its argument is, if that ends here; what is left takes registers that nothing is in.
+        let args: Vec<Value> = self.view.blocks[self.block].args.iter().map(|arg| arg.vreg()).collect();
+        for value in &new {
+            let arg = params.iter().position(|param| param == value).map(|at| args[at]);
+            if let Some(reg) =
+                arg.and_then(|arg| self.state.register(arg)).filter(|reg| start.held[*reg].is_none())
+            {
+                start.held[reg] = Some(*value);
+            }
+        }
+        for value in old.iter().chain(&new) {
+            if start.register(*value).is_none() {
+                let free = |reg: &usize| start.held[*reg].is_none();
+                let untouched = |reg: &usize| self.state.held[*reg].is_none();
+                let reg = REGISTERS
+                    .into_iter()
+                    .filter(free)
+                    .find(untouched)
+                    .or_else(|| REGISTERS.into_iter().find(free));
+                start.held[reg.expect("no more values are chosen than there are registers")] = Some(*value);
+            }
+        }
+        let outside: Vec<Value> =
+            live.keys().copied().filter(|value| start.register(*value).is_none()).collect();
+        start.stored.extend(outside);
+        start
+    }
+
+    /// Notes where the last block of a loop should have what it passes to the first.
+    fn want(&mut self, last: usize, params: &[Value], start: &State) {
+        for (param, arg) in params.iter().zip(&self.view.blocks[last].args) {
+            if let Some(reg) = start.register(*param) {
+                self.wanted.insert(arg.vreg(), reg);
+            }
+        }
+    }
+
+    /// Moves everything to where the next block has it at its start.
+    fn reach(&mut self, next: usize, params: &[Value], args: &[Value]) {
+        let start = self.starts[next].clone().expect("it has just been made");
+        let here = |value: Value| self.state.register(value).map_or(Place::Slot(value), Place::Register);
+        let mut moves = Vec::new();
+        for value in self.next_use.live_in(next).keys() {
+            let source = params.iter().position(|param| param == value).map_or(*value, |at| args[at]);
+            if let Some(reg) = start.register(*value) {
+                moves.push(Move { from: here(source), to: Place::Register(reg) });
+            }
+            let must_be_stored =
+                start.stored.contains(value) && (source != *value || !self.state.stored.contains(value));
+            if must_be_stored {
+                moves.push(Move { from: here(source), to: Place::Slot(*value) });
+                if source == *value && self.next_use.depth(self.block) > self.next_use.depth_of(*value) {
+                    self.store_at_home.insert(*value);
+                }
+            }
+        }
+        let busy: Vec<usize> = REGISTERS.into_iter().filter(|reg| start.held[*reg].is_some()).collect();
+        let spare = REGISTERS.into_iter().find(|reg| !busy.contains(reg) && self.state.held[*reg].is_none());
+        let point = ProgPoint::before(self.inst);
+        let sequence = sequence(moves, spare, &mut self.n_values);
+        self.edits.extend(sequence.into_iter().map(|step| (point, step)));
+    }
+}
+
+/// The registers that operands name.
+fn fixed(operands: &[Operand]) -> impl Iterator<Item = usize> + '_ {
+    operands.iter().filter_map(|operand| match operand.constraint() {
+        OperandConstraint::FixedReg(reg) => Some(reg.hw_enc()),
+        _ => None,
+    })
+}
+
+/// The place of a value as regalloc2 writes it.
+pub(super) fn allocation(place: Place, slot: impl Fn(Value) -> usize) -> Allocation {
+    match place {
+        Place::Register(reg) => Allocation::reg(PReg::new(reg, RaClass::Int)),
+        Place::Slot(value) => Allocation::stack(SpillSlot::new(slot(value))),
+    }
+}
+
+/// A move as regalloc2 writes it.
+pub(super) fn edit(step: Move, slot: impl Fn(Value) -> usize) -> Edit {
+    Edit::Move { from: allocation(step.from, &slot), to: allocation(step.to, &slot) }
+}
