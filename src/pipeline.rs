@@ -191,7 +191,7 @@ fn settings(options: &Options) -> Settings {
         prefix: options.prefix.into(),
         listing: format!("{}.loops", options.stem),
         producer: concat!("tinyc ", env!("CARGO_PKG_VERSION")).into(),
-        options: layer::Options { fpu: options.fpu },
+        options: layer::Options { core: options.core, fpu: options.fpu, allocators: layer::ALLOCATORS },
         run_until: options.run_until,
     }
 }

@@ -25,7 +25,7 @@ pub struct Job<'a> {
 }
 
 /// What all functions of an object have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Begins every symbol.
     pub prefix: String,

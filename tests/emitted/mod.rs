@@ -10,8 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use ir::loops::{BufferId, Nest, Role, interp};
-use isel_thumb2::layer::Options;
+use isel_thumb2::cores::m4::CortexM4;
+use isel_thumb2::layer::{ALLOCATORS, Options};
 use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
+use isel_thumb2::regalloc::{Allocator, Belady, Regalloc2};
 use tinyc::emulate::run_on;
 use tinyc::link::{Board, Firmware, Linker, Place};
 
@@ -21,6 +23,8 @@ const JUNK: u8 = 0xa5;
 const GAP_BYTES: u32 = 16;
 /// How long a firmware may run.
 const LIMIT: Duration = Duration::from_secs(300);
+
+type Allocators = &'static [&'static (dyn Allocator + Sync)];
 
 /// A board with or without S registers for values.
 #[derive(Clone, Copy, Debug)]
@@ -115,21 +119,25 @@ impl Layout {
     }
 }
 
-fn settings(fpu: bool) -> Settings {
+fn settings(fpu: bool, allocators: Allocators) -> Settings {
     Settings {
         prefix: "test".into(),
         listing: "test.loops".into(),
         producer: "tinyc".into(),
-        options: Options { fpu },
+        options: Options { core: &CortexM4, fpu, allocators },
         run_until: false,
     }
 }
 
-/// The code of each case; they must have different names.
+/// The code of each case as the compiler chooses it; they must have different names.
 pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> {
+    compile_with(cases, fpu, ALLOCATORS)
+}
+
+fn compile_with(cases: &[Case], fpu: bool, allocators: Allocators) -> Result<Vec<CompiledLayer>, String> {
     let layout = Layout::new(cases);
     let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
-        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu))
+        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu, allocators))
             .map_err(|error| format!("`@{}`: {error}", case.nest.name))
     };
     cases.iter().zip(layout.offsets).map(layer).collect()
@@ -137,7 +145,7 @@ pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> 
 
 /// The object of compiled layers.
 pub fn object(layers: Vec<CompiledLayer>, fpu: bool) -> Result<Object, String> {
-    assemble(layers, &settings(fpu)).map_err(|error| error.to_string())
+    assemble(layers, &settings(fpu, ALLOCATORS)).map_err(|error| error.to_string())
 }
 
 /// Runs all cases one after the other on a device, with interrupts on; names each that differs from the interpreter.
@@ -147,7 +155,12 @@ pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
         case.nest.name = format!("{}_{number}", case.nest.name); // A nest that is called twice is compiled twice.
     }
     let layout = Layout::new(&cases);
-    let object = object(compile(&cases, device.fpu)?, device.fpu)?;
+    // Between them, the two boards run what each allocator makes of every case.
+    let allocators: Allocators = match device.board {
+        Board::Mps2An386 => &[&Belady],
+        Board::Mps2An500 => &[&Regalloc2],
+    };
+    let object = object(compile_with(&cases, device.fpu, allocators)?, device.fpu)?;
     let place = Place { offset: 0, bytes: layout.bytes };
     let firmware = Firmware {
         object: &object.bytes,

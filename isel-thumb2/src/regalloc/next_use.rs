@@ -45,7 +45,12 @@ impl NextUse {
         for block in 0..n {
             found.collect(view, block);
         }
-        while (0..n).rev().fold(false, |changed, block| found.update(view, block) || changed) {}
+        loop {
+            let changed: Vec<bool> = (0..n).rev().map(|block| found.update(view, block)).collect();
+            if !changed.contains(&true) {
+                break;
+            }
+        }
         found
     }
 
