@@ -17,6 +17,7 @@ use ir::loops::verify::verify;
 use ir::loops::{Nest, interp};
 use passes::loops::step::{self, Step};
 use passes::loops::{STEPS, legalize};
+use passes::schedule::Schedule;
 use rayon::prelude::*;
 use test_support::operators::{self, Rng, memory};
 
@@ -178,6 +179,7 @@ fn attempt(step: &Step, nest: &Nest) -> Result<Option<Nest>, String> {
 
 /// Applies those of the steps that are legal; everything is checked after each.
 fn check(plain: &Nest, steps: &[Step]) -> Result<Nest, String> {
+    check_text(steps)?;
     let data: Vec<_> = (1..=N_DATA).map(|seed| memory(plain, seed)).collect();
     let wanted = data.iter().map(|data| interpreted(plain, data)).collect::<Result<Vec<_>, _>>()?;
     let mut nest = plain.clone();
@@ -198,6 +200,18 @@ fn check(plain: &Nest, steps: &[Step]) -> Result<Nest, String> {
         }
     }
     Ok(nest)
+}
+
+/// As a schedule the steps print, parse back and print the same.
+fn check_text(steps: &[Step]) -> Result<(), String> {
+    let lines: Vec<String> = steps.iter().map(|step| format!("  {step}\n")).collect();
+    let text = format!("schedule 1\nlayer *:\n{}", lines.concat());
+    let again = Schedule::parse(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
+    if again == text {
+        Ok(())
+    } else {
+        Err(format!("the schedule reads back as something else\n{text}{again}"))
+    }
 }
 
 type Memory = Vec<Vec<u8>>;
