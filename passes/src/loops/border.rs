@@ -11,19 +11,40 @@
 //! ```
 //!
 //! The copy holds what is read and no more. Where no load leaves the buffer, the loads stay and only lose their border.
+//! The step `border BUFFER` does it for one buffer, and the pass of the same name for all.
 //! Legal when all these loads agree on the border's value, read single elements, and the nest does not write the buffer.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Prim, Role, Stmt};
+use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Role, Stmt};
 use ir::ty::Ty;
 
 use super::NestPass;
-use super::edit::{Extents, fresh_name, fresh_var, visit_loads};
+use super::edit::{Extents, extended, fresh_name, fresh_var, stores_to, visit_loads};
+use super::step::StepDef;
 use crate::Changed;
 
 /// Applies [`border`] to every buffer that is read with a border.
 pub const PASS: NestPass =
     NestPass { name: "border", summary: "Copy inputs into scratch that has their padding around them", run };
+
+/// The step.
+pub const STEP: StepDef = StepDef {
+    name: "border",
+    usage: "border BUFFER",
+    summary: "Copy an input into scratch that has its padding around it",
+    run: |nest, args| {
+        args.at_most(1)?;
+        let buffer = args.buffer(nest, 0)?;
+        match border(nest, buffer)? {
+            Changed::Yes => Ok(()),
+            Changed::No => {
+                let name = &nest.buffers[buffer.idx()].name;
+                Err(Diagnostic::new(format!("cannot give `{name}` a border: no load of it has one"))
+                    .help("legal for a buffer that is read as `… else VALUE`"))
+            }
+        }
+    },
+};
 
 fn run(nest: &mut Nest) -> Result<Changed, Diagnostic> {
     let mut changed = Changed::No;
@@ -171,25 +192,6 @@ fn replace_loads(nest: &mut Nest, buffer: BufferId, replace: &dyn Fn(&mut Access
             replace(access);
         }
     });
-}
-
-fn stores_to(block: &[Stmt], buffer: BufferId) -> bool {
-    block.iter().any(|stmt| match stmt {
-        Stmt::For(_, body) => stores_to(body, buffer),
-        Stmt::Reduce(r) => [&r.init, &r.update, &r.finish].iter().any(|block| stores_to(block, buffer)),
-        Stmt::Store(access, _) => access.buffer == buffer,
-        Stmt::Let(..) | Stmt::Set(..) => false,
-    })
-}
-
-/// A loaded value as a store takes it.
-fn extended(load: Expr, elem: Ty) -> Expr {
-    let prim = match elem {
-        Ty::I8 | Ty::I16 => Prim::Sext,
-        Ty::U8 | Ty::U16 => Prim::Zext,
-        _ => return load,
-    };
-    Expr::Op { prim, args: vec![load], imm: Vec::new() }
 }
 
 fn union(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {

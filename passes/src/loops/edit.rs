@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ir::loops::{Access, Expr, Index, LocalId, Loop, Nest, Prim, Stmt, VarId};
+use ir::diag::Diagnostic;
+use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Stmt, VarId};
 use ir::ty::Ty;
 
 /// The extents of the loops around a place.
@@ -362,5 +363,65 @@ pub fn visit_local_uses_of(expr: &mut Expr, visit: &mut dyn FnMut(LocalId, &mut 
         Expr::Lookup(_, at) => visit_local_uses_of(at, visit),
         Expr::Op { args, .. } => args.iter_mut().for_each(|arg| visit_local_uses_of(arg, visit)),
         Expr::Int(..) | Expr::Index(_) | Expr::Load(_) => {}
+    }
+}
+
+/// Whether a block writes the buffer.
+pub fn stores_to(block: &[Stmt], buffer: BufferId) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::For(_, body) => stores_to(body, buffer),
+        Stmt::Reduce(r) => [&r.init, &r.update, &r.finish].iter().any(|block| stores_to(block, buffer)),
+        Stmt::Store(access, _) => access.buffer == buffer,
+        Stmt::Let(..) | Stmt::Set(..) => false,
+    })
+}
+
+/// A loaded value as a store takes it.
+pub fn extended(load: Expr, elem: Ty) -> Expr {
+    let prim = match elem {
+        Ty::I8 | Ty::I16 => Prim::Sext,
+        Ty::U8 | Ty::U16 => Prim::Zext,
+        _ => return load,
+    };
+    Expr::Op { prim, args: vec![load], imm: Vec::new() }
+}
+
+/// Takes what the loop over `axis` repeats, or the body of the nest without one, and puts back what `rewrite` makes of it.
+pub fn rewrite_body(
+    nest: &mut Nest,
+    axis: Option<VarId>,
+    rewrite: impl FnOnce(&mut Nest, Vec<Stmt>) -> Result<Vec<Stmt>, Diagnostic>,
+) -> Result<(), Diagnostic> {
+    let Some(axis) = axis else {
+        let body = std::mem::take(&mut nest.body);
+        nest.body = rewrite(nest, body)?;
+        return Ok(());
+    };
+    let body = with_loop(&mut nest.body, axis, &mut |site| repeated(site).map(std::mem::take));
+    let Some(body) = body.flatten() else {
+        let name = &nest.vars[axis.idx()];
+        return Err(Diagnostic::new(format!("`{name}` is not the innermost loop of its reduction"))
+            .help("legal: a loop around reductions, and the innermost loop of one"));
+    };
+    let mut body = rewrite(nest, body)?;
+    with_loop(&mut nest.body, axis, &mut |site| {
+        if let Some(place) = repeated(site) {
+            place.append(&mut body);
+        }
+    });
+    Ok(())
+}
+
+/// The statements that a loop repeats, unless other loops of the same reduction are between.
+fn repeated(site: Site<'_>) -> Option<&mut Vec<Stmt>> {
+    match site {
+        Site::For(block, at) => match &mut block[at] {
+            Stmt::For(_, body) => Some(body),
+            _ => unreachable!("a site is a loop"),
+        },
+        Site::Reduction(block, at, position) => match &mut block[at] {
+            Stmt::Reduce(reduce) => (position + 1 == reduce.loops.len()).then_some(&mut reduce.update),
+            _ => unreachable!("a site is a reduction"),
+        },
     }
 }

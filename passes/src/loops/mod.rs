@@ -4,11 +4,14 @@ pub mod border;
 pub mod byte_function;
 pub mod edit;
 pub mod expand_composites;
+pub mod footprint;
+pub mod hoist;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
 pub mod short_add;
 pub mod short_requantize;
+pub mod stage;
 pub mod step;
 pub mod table;
 pub mod tile;
@@ -50,6 +53,9 @@ pub const STEPS: &[StepDef] = &[
     short_requantize::STEP,
     short_add::STEP,
     table::STEP,
+    border::STEP,
+    stage::STEP,
+    hoist::STEP,
 ];
 
 /// The pass called `name`.

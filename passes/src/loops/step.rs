@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Nest, VarId};
+use ir::loops::{BufferId, Nest, VarId};
 
 use super::STEPS;
 use super::edit::axes;
@@ -114,6 +114,19 @@ impl<'a> Args<'a> {
     /// The loops that the words from this position on name.
     pub fn axes(&self, nest: &Nest, from: usize) -> Result<Vec<VarId>, Diagnostic> {
         (from..self.args.len()).map(|at| self.axis(nest, at)).collect()
+    }
+
+    /// The buffer that the word at this position names.
+    pub fn buffer(&self, nest: &Nest, at: usize) -> Result<BufferId, Diagnostic> {
+        let name = self.word(at)?;
+        match nest.buffers.iter().position(|buffer| buffer.name == name) {
+            Some(idx) => Ok(BufferId::new(idx)),
+            None => {
+                let names: Vec<&str> = nest.buffers.iter().map(|buffer| buffer.name.as_str()).collect();
+                Err(Diagnostic::new(format!("no buffer is called `{name}`"))
+                    .help(format!("the buffers are {}", names.join(", "))))
+            }
+        }
     }
 
     /// The error that the arguments do not fit the step.

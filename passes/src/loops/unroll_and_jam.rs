@@ -24,7 +24,7 @@ use super::step::StepDef;
 /// The core registers that a kernel has: r0 to r12 and lr.
 pub const REGISTERS: u32 = 14;
 /// What a kernel needs beside its accumulators: two operands at least.
-const OPERANDS: u32 = 2;
+pub const OPERANDS: u32 = 2;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
