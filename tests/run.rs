@@ -6,6 +6,7 @@
 //! //! selects-in @dot2 smlad                These in the code of this nest.
 //! //! selects-in-loop smlad                 These in an innermost loop.
 //! //! selects-without-fpu str [sp           These where S registers may not hold values.
+//! //! steps @dot2 tile k 4; unroll k.i       The schedule of this nest: its results are those of the nest without it.
 //! ```
 
 mod emitted;
@@ -13,9 +14,11 @@ mod emitted;
 use std::path::{Path, PathBuf};
 
 use emitted::{Case, DEVICES};
+use ir::loops::Nest;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
 use libtest_mimic::{Arguments, Failed, Trial};
+use passes::schedule::{Schedule, VERSION};
 
 fn main() {
     let ready = emitted::ready();
@@ -48,7 +51,7 @@ fn run_file(path: &Path, ready: bool) -> Result<(), Failed> {
     let mut cases = Vec::new();
     for call in &file.calls {
         let nest = &file.nests[call.nest];
-        let case = Case::new(nest.clone(), call.memory(nest))?;
+        let case = Case::new(scheduled(nest, &text)?, call.memory(nest))?;
         call.check(nest, &case.after).map_err(|error| error.to_string())?;
         cases.push(case);
     }
@@ -63,6 +66,18 @@ fn run_file(path: &Path, ready: bool) -> Result<(), Failed> {
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+}
+
+/// The nest after the steps that a line of the file names for it.
+fn scheduled(nest: &Nest, text: &str) -> Result<Nest, Failed> {
+    let start = format!("//! steps @{} ", nest.name);
+    let mut nest = nest.clone();
+    for steps in text.lines().filter_map(|line| line.strip_prefix(&start)) {
+        let schedule = Schedule::parse(&format!("schedule {VERSION}\nlayer *:\n  {steps}\n"));
+        let applied = schedule.and_then(|schedule| schedule.apply_to(&mut nest, &mut |_, _| {}));
+        applied.map_err(|error| error.to_string())?;
+    }
+    Ok(nest)
 }
 
 /// The instructions of a nest as text, with those of its innermost loops marked.
