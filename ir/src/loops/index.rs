@@ -1,6 +1,7 @@
 //! Quasi-affine indices: sums of loop variables times constants, with `div` and `mod` by constants.
 //!
-//! An index is kept in one canonical form, so two equal indices compare equal where no `div` or `mod` hides it.
+//! An index is kept in one canonical form, so two equal indices compare equal where no `div` or `mod` hides it. A quotient and
+//! the remainder that belongs to it become one: `12*(p div 4) + 3*(p mod 4)` is `3*p`.
 
 use super::VarId;
 
@@ -47,7 +48,7 @@ impl Index {
         for (coefficient, atom) in &other.terms {
             sum.add_term(*coefficient, atom.clone());
         }
-        sum
+        sum.joined()
     }
 
     /// The sum with a constant.
@@ -111,6 +112,47 @@ impl Index {
         sum
     }
 
+    /// The same value, for variables within the ranges that `of` gives: no `div` or `mod` that cannot be seen there.
+    ///
+    /// ```text
+    /// (4*o + i) div 4             o                       for i in 0..4
+    /// (2*o + i) mod 8             2*(o mod 4) + i         for i in 0..2
+    /// ```
+    pub fn within(&self, of: &dyn Fn(VarId) -> (i64, i64)) -> Index {
+        let mut sum = Index::constant(self.constant);
+        for (coefficient, atom) in &self.terms {
+            let value = match atom {
+                Atom::Var(var) => Index::var(*var),
+                Atom::Div(inner, n) => inner.within(of).digits(*n, of).0,
+                Atom::Mod(inner, n) => inner.within(of).digits(*n, of).1,
+            };
+            sum = sum.add(&value.scale(*coefficient));
+        }
+        sum
+    }
+
+    /// Quotient and remainder by `n`, for variables within the ranges that `of` gives.
+    fn digits(&self, n: u32, of: &dyn Fn(VarId) -> (i64, i64)) -> (Index, Index) {
+        let (whole, rest) = self.split(n);
+        let (low, high) = rest.range(of);
+        let quotient = low.div_euclid(n.into());
+        if quotient == high.div_euclid(n.into()) {
+            return (whole.offset(quotient), rest.offset(-quotient * i64::from(n)));
+        }
+        // Where the rest is `g*a + b` with `b` below `g`, a divisor of `n`, no carry leaves `b`.
+        let mut divisors: Vec<u32> = rest.terms.iter().map(|(c, _)| gcd(*c, n)).filter(|g| *g > 1).collect();
+        divisors.sort_unstable_by(|a, b| b.cmp(a));
+        for g in divisors {
+            let (a, b) = rest.split(g);
+            let (low, high) = b.range(of);
+            if low >= 0 && high < g.into() {
+                let (quotient, remainder) = (a.div(n / g), a.modulo(n / g));
+                return (whole.add(&quotient), remainder.scale(g.into()).add(&b));
+            }
+        }
+        (self.div(n), self.modulo(n))
+    }
+
     /// The value under an assignment of the variables.
     pub fn eval(&self, of: &dyn Fn(VarId) -> i64) -> i64 {
         let value = |atom: &Atom| match atom {
@@ -149,6 +191,20 @@ impl Index {
         }
     }
 
+    /// With `c*e` for each `n*c*(e div n) + c*(e mod n)`.
+    fn joined(mut self) -> Index {
+        let pair = self.terms.iter().enumerate().find_map(|(at, (c, atom))| {
+            let Atom::Mod(inner, n) = atom else { return None };
+            let quotient = Atom::Div(inner.clone(), *n);
+            let other = self.terms.binary_search_by(|(_, have)| have.cmp(&quotient)).ok()?;
+            (self.terms[other].0 == c * i64::from(*n)).then(|| (at, other, inner.scale(*c)))
+        });
+        let Some((remainder, quotient, value)) = pair else { return self };
+        self.terms.remove(remainder.max(quotient));
+        self.terms.remove(remainder.min(quotient));
+        self.add(&value)
+    }
+
     fn add_term(&mut self, coefficient: i64, atom: Atom) {
         match self.terms.binary_search_by(|(_, have)| have.cmp(&atom)) {
             Ok(at) => {
@@ -184,6 +240,15 @@ impl Atom {
     }
 }
 
+/// The greatest common divisor; `n` is not 0.
+fn gcd(c: i64, n: u32) -> u32 {
+    let (mut a, mut b) = (i64::from(n), c.rem_euclid(n.into()));
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    u32::try_from(a).expect("it divides `n`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +271,62 @@ mod tests {
         assert_eq!(v(0).scale(4).offset(6).div(4), v(0).offset(1));
         assert_eq!(tiled.div(4), v(0).add(&v(1).div(4)));
         assert_eq!(tiled.modulo(4), v(1).modulo(4));
+    }
+
+    #[test]
+    fn a_quotient_and_its_remainder_become_one() {
+        let e = v(0).scale(3).add(&v(1)).offset(1);
+        assert_eq!(e.div(4).scale(4).add(&e.modulo(4)), e);
+        assert_eq!(e.modulo(4).scale(-5).add(&e.div(4).scale(-20)).add(&v(2)), e.scale(-5).add(&v(2)));
+        // Three digits, the first and second of which only meet when the last two have met.
+        let (row, column, channel) = (v(0).div(8).div(3), v(0).div(8).modulo(3), v(0).modulo(8));
+        assert_eq!(row.scale(3).add(&column).scale(8).add(&channel), v(0));
+        // The divisor takes part of the index out of both.
+        let tiled = v(0).scale(4).add(&v(1));
+        assert_eq!(tiled.div(4).scale(4).add(&tiled.modulo(4)), tiled);
+    }
+
+    #[test]
+    fn a_quotient_stays_where_the_remainder_does_not_belong_to_it() {
+        for other in [v(0).modulo(3), v(1).modulo(4), v(0).offset(1).modulo(4), v(0).modulo(4).scale(2)] {
+            let sum = v(0).div(4).scale(4).add(&other);
+            assert_eq!(sum.terms.len(), 2, "{sum:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_take_div_and_mod_away() {
+        let within =
+            |index: Index, inner: i64| index.within(&|var| (0, if var.0 == 0 { 9 } else { inner - 1 }));
+        let tiled = v(0).scale(4).add(&v(1));
+        assert_eq!(within(tiled.div(4), 4), v(0));
+        assert_eq!(within(tiled.modulo(4), 4), v(1));
+        assert_eq!(within(tiled.div(4), 5), tiled.div(4));
+        assert_eq!(within(tiled.modulo(8), 4), v(0).modulo(2).scale(4).add(&v(1)));
+        assert_eq!(within(tiled.div(8), 4), v(0).div(2));
+        assert_eq!(within(v(1).offset(-3).div(4), 3), Index::constant(-1));
+        assert_eq!(within(v(1).offset(-3).modulo(4), 3), v(1).offset(1));
+    }
+
+    #[test]
+    fn ranges_keep_values() {
+        for (coefficient, offset, n, inner) in [
+            (4, 0, 8, 4),
+            (6, 1, 9, 3),
+            (6, 2, 9, 3),
+            (-4, 0, 8, 4),
+            (3, -5, 12, 3),
+            (10, 3, 4, 2),
+            (2, 7, 8, 2),
+        ] {
+            let e = v(0).scale(coefficient).add(&v(1)).offset(offset);
+            let index = e.div(n).scale(100).add(&e.modulo(n));
+            let simple = index.within(&|var| (0, if var.0 == 0 { 9 } else { inner - 1 }));
+            for (a, b) in (0..10).flat_map(|a| (0..inner).map(move |b| (a, b))) {
+                let of = |var: VarId| if var.0 == 0 { a } else { b };
+                assert_eq!(simple.eval(&of), index.eval(&of), "{e:?} by {n}");
+            }
+        }
     }
 
     #[test]

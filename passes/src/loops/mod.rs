@@ -2,15 +2,21 @@
 
 pub mod border;
 pub mod byte_function;
+pub mod collapse;
+pub mod dependence;
+pub mod distribute;
 pub mod edit;
 pub mod expand_composites;
 pub mod footprint;
+pub mod fuse;
 pub mod hoist;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
 pub mod short_add;
 pub mod short_requantize;
+pub mod simplify;
+pub mod split_reduction;
 pub mod stage;
 pub mod step;
 pub mod table;
@@ -45,6 +51,10 @@ pub const PASSES: &[NestPass] = &[
 /// Every rewrite that schedules can name.
 pub const STEPS: &[StepDef] = &[
     tile::STEP,
+    collapse::STEP,
+    fuse::STEP,
+    distribute::STEP,
+    split_reduction::STEP,
     peel::STEP,
     reorder::STEP,
     permute::STEP,

@@ -13,6 +13,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, Nest, Stmt, VarId};
 
 use super::edit::{Site, loop_of, substitute, with_loop};
+use super::simplify::simplify;
 use super::step::StepDef;
 
 /// The step.
@@ -42,6 +43,7 @@ pub fn tile(nest: &mut Nest, axis: VarId, size: u32) -> Result<(VarId, VarId), D
         Loop { var: inner, extent: size, unroll: around.unroll },
     ];
     with_loop(&mut nest.body, axis, &mut |site| split(site, axis, &value, &loops));
+    simplify(nest);
     Ok((outer, inner))
 }
 
