@@ -307,29 +307,44 @@ pub fn visit_lookups_of(expr: &Expr, visit: &mut dyn FnMut(ir::loops::BufferId))
 }
 
 /// Whether the result of a reduction, inside of loops perhaps, does not depend on the order of its steps: each carried value is
-/// only added to, or only compared by `min` or `max`, and nothing else happens.
+/// only added to, or only compared by `min`, or only by `max`, and nothing else happens.
 pub fn order_is_free(stmt: &Stmt) -> bool {
     match stmt {
         Stmt::For(_, body) => body.len() == 1 && order_is_free(&body[0]),
-        Stmt::Reduce(reduce) => reduce.update.iter().all(|step| accumulates(step, &reduce.carried)),
+        Stmt::Reduce(reduce) => {
+            let mut kinds = BTreeMap::new();
+            reduce.update.iter().all(|step| accumulates(step, &reduce.carried, &mut kinds))
+        }
         Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => false,
     }
 }
 
-fn accumulates(stmt: &Stmt, carried: &[LocalId]) -> bool {
+/// How the steps of a reduction change a carried value; steps of one kind may change places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accumulation {
+    Sum,
+    Least,
+    Greatest,
+}
+
+/// Whether a statement only accumulates, each carried value in the way that `kinds` has for it.
+fn accumulates(stmt: &Stmt, carried: &[LocalId], kinds: &mut BTreeMap<LocalId, Accumulation>) -> bool {
     match stmt {
-        Stmt::For(_, body) => body.iter().all(|stmt| accumulates(stmt, carried)),
+        Stmt::For(_, body) => body.iter().all(|stmt| accumulates(stmt, carried, kinds)),
         Stmt::Let(_, value) => !mentions(value, carried),
         Stmt::Set(local, at, Expr::Op { prim, args, .. }) => {
-            let itself = |arg: &Expr| *arg == Expr::Local(*local, at.clone());
-            let first = args.iter().position(itself);
-            let others =
+            let kind = match prim {
+                Prim::Add | Prim::Sub | Prim::Dot2 | Prim::Dot2Cross => Accumulation::Sum,
+                Prim::Min => Accumulation::Least,
+                Prim::Max => Accumulation::Greatest,
+                _ => return false,
+            };
+            let commutes = matches!(prim, Prim::Add | Prim::Min | Prim::Max);
+            let itself = args.iter().position(|arg| *arg == Expr::Local(*local, at.clone()));
+            let alone =
                 |skip: usize| args.iter().enumerate().all(|(n, arg)| n == skip || !mentions(arg, carried));
-            match prim {
-                Prim::Add | Prim::Min | Prim::Max => first.is_some_and(others),
-                Prim::Sub | Prim::Dot2 | Prim::Dot2Cross => first == Some(0) && others(0),
-                _ => false,
-            }
+            let accumulated = itself.is_some_and(|first| (first == 0 || commutes) && alone(first));
+            accumulated && *kinds.entry(*local).or_insert(kind) == kind
         }
         Stmt::Set(..) | Stmt::Store(..) | Stmt::Reduce(_) => false,
     }
