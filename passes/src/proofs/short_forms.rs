@@ -15,9 +15,6 @@
 
 use super::thresholds::{Steps, agrees};
 
-/// How far `D` may be from 0; within it nearly every multiplier has a solution, and no step of a byte is wider.
-const MOST_OFFSET: i128 = 1 << 14;
-
 /// How many of the nearest multipliers are tried.
 const NEAREST: [i128; 7] = [0, 1, -1, 2, -2, 3, -3];
 
@@ -227,14 +224,62 @@ fn split(shape: Shape, m: i128, (low, high): (i128, i128)) -> impl Iterator<Item
     let ceil = |n: i128, d: i128| -(-n).div_euclid(d);
     let least = ceil(low, m);
     let only = (!shape.adds && least * m <= high).then_some((least, 0));
-    let around = move |d: i128| {
-        let c = ceil(low - d * m, 1 << 32);
-        (d * m + (c << 32) <= high).then_some((d, c))
-    };
-    let several = (0..MOST_OFFSET).flat_map(|d| [d, -d]).filter_map(around);
-    let several = several.take(if shape.adds { 16 } else { 0 });
+    let several =
+        if shape.adds { [1, -1].map(|sign| least_offset(sign * m, (low, high))) } else { [None; 2] };
+    let mut several: Vec<(i128, i128)> =
+        several.into_iter().zip([1, -1]).filter_map(|(d, sign)| Some((sign * d?, 0))).collect();
+    several.sort_by_key(|(d, _)| d.abs());
+    several.iter_mut().for_each(|(d, c)| *c = ceil(low - *d * m, 1 << 32));
     only.into_iter().chain(several).filter_map(move |(d, c)| {
         let (multiplier, high, offset) = (m.try_into().ok()?, c.try_into().ok()?, d.try_into().ok()?);
         Some(Constants { multiplier, high, offset })
     })
+}
+
+/// The least `d >= 0` for which `d m` lies in the interval, but for a multiple of 2^32.
+fn least_offset(m: i128, (low, high): (i128, i128)) -> Option<i128> {
+    const WORD: i128 = 1 << 32;
+    let start = low.rem_euclid(WORD);
+    let end = start + (high - low);
+    if end >= WORD {
+        return Some(0); // A multiple of 2^32 lies in it.
+    }
+    first_in_range(m.rem_euclid(WORD), WORD, start, end)
+}
+
+/// The least `x >= 0` with `m x mod n` in `low..=high`, for `0 <= m < n` and `0 <= low <= high < n`: Euclid's algorithm on the
+/// number of times that `m x` passes `n`.
+fn first_in_range(m: i128, n: i128, low: i128, high: i128) -> Option<i128> {
+    if low == 0 {
+        return Some(0);
+    }
+    if m == 0 {
+        return None;
+    }
+    let x = (low + m - 1) / m;
+    if x * m <= high {
+        return Some(x);
+    }
+    // No multiple of `m` is between: so this interval does not wrap.
+    let passes = first_in_range(n % m, m, (-high).rem_euclid(m), (-low).rem_euclid(m))?;
+    Some((n * passes + low + m - 1) / m)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_multiple_in_a_range_is_the_first() {
+        for n in 1..24 {
+            for m in 0..n {
+                for low in 0..n {
+                    for high in low..n {
+                        let first = (0..n).find(|x| (low..=high).contains(&(m * x % n)));
+                        assert_eq!(first_in_range(m, n, low, high), first, "{m} mod {n} in {low}..={high}");
+                    }
+                }
+            }
+        }
+    }
 }
