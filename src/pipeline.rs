@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::header::{CType, HeaderSpec, Quantization, TensorSpec, header};
 use crate::link::{Firmware, Place};
-use crate::report::{LayerReport, Report};
+use crate::report::{LayerReport, MemoryReport, Report};
 
 /// What the user chose.
 #[derive(Clone, Copy)]
@@ -224,6 +224,7 @@ fn layer_report(
         shape: result.unwrap_or_default(),
         macs: layer.macs,
         cycles: compiled.emitted.cycles(options.core),
+        memory: compiled.emitted.memory().into(),
         flash_bytes: (compiled.emitted.code.bytes.len() + constants) as u32,
         scratch_bytes: scratch.sum::<usize>() as u32,
         symbol: compiled.emitted.code.symbol.clone(),
@@ -237,6 +238,8 @@ fn report(
     layers: Vec<LayerReport>,
     options: &Options,
 ) -> Report {
+    let mut memory = MemoryReport::from(object.run.memory());
+    layers.iter().for_each(|layer| memory += layer.memory);
     Report {
         model: options.prefix.into(),
         cpu: options.core.name().into(),
@@ -247,6 +250,7 @@ fn report(
         code_bytes: object.code_bytes,
         const_bytes: object.const_bytes,
         macs: program.layers.iter().map(|layer| layer.macs).sum(),
+        memory,
         layers,
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Its JSON form is what `tinyc build --json` prints; the names of the fields are part of the command line.
 
+use std::ops::AddAssign;
+
+use isel_thumb2::memory::Counters;
 use serde::Serialize;
 
 /// A compiled model.
@@ -25,6 +28,8 @@ pub struct Report {
     pub const_bytes: u32,
     /// Multiply-accumulates of one inference that the result needs.
     pub macs: u64,
+    /// Loads and stores of one inference.
+    pub memory: MemoryReport,
     /// The layers, in order of execution.
     pub layers: Vec<LayerReport>,
 }
@@ -42,10 +47,56 @@ pub struct LayerReport {
     pub macs: u64,
     /// Predicted cycles of its function, call included.
     pub cycles: u64,
+    /// Loads and stores of its function.
+    pub memory: MemoryReport,
     /// Its code and its constants.
     pub flash_bytes: u32,
     /// Bytes of the arena that only it uses, while it runs.
     pub scratch_bytes: u32,
     /// The symbol of its function in the object file.
     pub symbol: String,
+}
+
+/// What code reads and writes: where memory has wait states, they cost in proportion to this.
+///
+/// An instruction that moves several registers reads or writes once for each. RAM is arena and stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// Loads of constants.
+    pub flash_reads: u64,
+    /// Bytes that they read.
+    pub flash_read_bytes: u64,
+    /// Loads from RAM.
+    pub ram_reads: u64,
+    /// Bytes that they read.
+    pub ram_read_bytes: u64,
+    /// Stores to RAM.
+    pub ram_writes: u64,
+    /// Bytes that they write.
+    pub ram_write_bytes: u64,
+}
+
+impl From<Counters> for MemoryReport {
+    fn from(counters: Counters) -> Self {
+        let (flash, ram) = (counters.flash, counters.ram());
+        Self {
+            flash_reads: flash.loads,
+            flash_read_bytes: flash.load_bytes,
+            ram_reads: ram.loads,
+            ram_read_bytes: ram.load_bytes,
+            ram_writes: ram.stores,
+            ram_write_bytes: ram.store_bytes,
+        }
+    }
+}
+
+impl AddAssign for MemoryReport {
+    fn add_assign(&mut self, other: Self) {
+        self.flash_reads += other.flash_reads;
+        self.flash_read_bytes += other.flash_read_bytes;
+        self.ram_reads += other.ram_reads;
+        self.ram_read_bytes += other.ram_read_bytes;
+        self.ram_writes += other.ram_writes;
+        self.ram_write_bytes += other.ram_write_bytes;
+    }
 }

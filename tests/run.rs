@@ -11,53 +11,23 @@
 
 mod emitted;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use emitted::{Case, DEVICES};
-use ir::loops::Nest;
-use ir::loops::text::calls::RunFile;
-use ir::loops::verify::verify;
 use libtest_mimic::{Arguments, Failed, Trial};
-use passes::schedule::{Schedule, VERSION};
 
 fn main() {
     let ready = emitted::ready();
     let mut trials = Vec::new();
-    for folder in ["run", "isel"] {
-        for path in files(folder) {
-            let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-            trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path, ready)));
-        }
+    for (name, path) in emitted::files() {
+        trials.push(Trial::test(name, move || run_file(&path, ready)));
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
-    let entries = std::fs::read_dir(folder).expect("the folder of the tests is there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "tir"));
-    paths.sort();
-    paths
-}
-
 fn run_file(path: &Path, ready: bool) -> Result<(), Failed> {
     let text = std::fs::read_to_string(path)?;
-    let file = RunFile::parse(&text).map_err(|error| error.to_string())?;
-    let errors: Vec<String> = file.nests.iter().flat_map(verify).map(|error| error.to_string()).collect();
-    if !errors.is_empty() {
-        return Err(errors.join("\n").into());
-    }
-    let mut cases = Vec::new();
-    for call in &file.calls {
-        let nest = &file.nests[call.nest];
-        let case = Case::new(scheduled(nest, &text)?, call.memory(nest))?;
-        call.check(nest, &case.after).map_err(|error| error.to_string())?;
-        cases.push(case);
-    }
-    if cases.is_empty() {
-        return Err("the file calls nothing".into());
-    }
+    let cases = emitted::cases(&text)?;
     check_selection(&text, &cases)?;
     let mut failures = Vec::new();
     for device in DEVICES.iter().filter(|_| ready) {
@@ -66,18 +36,6 @@ fn run_file(path: &Path, ready: bool) -> Result<(), Failed> {
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
-}
-
-/// The nest after the steps that a line of the file names for it.
-fn scheduled(nest: &Nest, text: &str) -> Result<Nest, Failed> {
-    let start = format!("//! steps @{} ", nest.name);
-    let mut nest = nest.clone();
-    for steps in text.lines().filter_map(|line| line.strip_prefix(&start)) {
-        let schedule = Schedule::parse(&format!("schedule {VERSION}\nlayer *:\n  {steps}\n"));
-        let applied = schedule.and_then(|schedule| schedule.apply_to(&mut nest, &mut |_, _| {}));
-        applied.map_err(|error| error.to_string())?;
-    }
-    Ok(nest)
 }
 
 /// The instructions of a nest as text, with those of its innermost loops marked.
@@ -95,9 +53,9 @@ fn listings(cases: &[Case], fpu: bool) -> Result<Vec<Listing>, String> {
     }
     let listing = |(case, layer): (&Case, isel_thumb2::program::CompiledLayer)| {
         let blocks = &layer.emitted.timed.blocks;
-        let most = blocks.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        let lines = blocks.iter().flat_map(|(insts, count)| {
-            insts.iter().map(move |inst| (inst.to_string(), most > 1 && *count == most))
+        let most = blocks.iter().map(|block| block.count).max().unwrap_or(0);
+        let lines = blocks.iter().flat_map(|block| {
+            block.insts.iter().map(move |inst| (inst.to_string(), most > 1 && block.count == most))
         });
         Listing { nest: case.nest.name.clone(), lines: lines.collect() }
     };

@@ -23,7 +23,7 @@ fn inner_loops(timed: &Timed) -> Vec<(usize, usize)> {
 
 /// The accesses to the stack in each inner loop.
 fn stack_accesses(timed: &Timed) -> Vec<usize> {
-    let body = |(from, to): (usize, usize)| timed.blocks[from..=to].iter().flat_map(|(insts, _)| insts);
+    let body = |(from, to): (usize, usize)| timed.blocks[from..=to].iter().flat_map(|block| &block.insts);
     let count = |inner| body(inner).filter(|inst| touches_stack(inst)).count();
     inner_loops(timed).into_iter().map(count).collect()
 }

@@ -6,6 +6,7 @@ use crate::cores::{Core, Edge, TimedBlock, TimedFunction, function_cycles};
 use crate::frame::{Frame, Home, plain};
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, narrow};
+use crate::memory::{Counters, Touched};
 use crate::object::{FunctionCode, LineRow, Reloc, RelocKind};
 use crate::regalloc::{Assigned, AssignedEnd, Coded};
 use crate::select::asm;
@@ -28,17 +29,45 @@ pub struct Emitted {
 /// The instructions of a function with the counts of its blocks and edges.
 #[derive(Clone, Debug, Default)]
 pub struct Timed {
-    /// Blocks in layout order: instructions, branches included, and executions in one call.
-    pub blocks: Vec<(Vec<Inst>, u64)>,
+    /// Blocks in layout order.
+    pub blocks: Vec<CountedBlock>,
     /// How often control passes from one block to another.
     pub edges: Vec<Edge>,
+}
+
+/// A block with its executions in one call.
+#[derive(Clone, Debug, Default)]
+pub struct CountedBlock {
+    /// The instructions, branches included.
+    pub insts: Vec<Inst>,
+    /// What loads and stores touch, by position in `insts`; those of the function's own frame are left out.
+    pub touched: Vec<(usize, Touched)>,
+    /// How often it runs.
+    pub count: u64,
 }
 
 impl Emitted {
     /// Predicted cycles of one call, functions that it calls not included.
     pub fn cycles(&self, core: &dyn Core) -> u64 {
-        let blocks = self.timed.blocks.iter().map(|(insts, count)| TimedBlock { insts, count: *count });
-        function_cycles(core, &TimedFunction { blocks: blocks.collect(), edges: self.timed.edges.clone() })
+        let blocks = self.timed.blocks.iter().map(CountedBlock::timed).collect();
+        function_cycles(core, &TimedFunction { blocks, edges: self.timed.edges.clone() })
+    }
+
+    /// Loads and stores of one call, functions that it calls not included.
+    pub fn memory(&self) -> Counters {
+        let mut counters = Counters::default();
+        for block in &self.timed.blocks {
+            for (inst, touched) in block.timed().steps() {
+                counters.add(inst, touched, block.count);
+            }
+        }
+        counters
+    }
+}
+
+impl CountedBlock {
+    fn timed(&self) -> TimedBlock<'_> {
+        TimedBlock { insts: &self.insts, touched: &self.touched, count: self.count }
     }
 }
 
@@ -101,7 +130,7 @@ fn lay_out(assigned: &Assigned, frame: &Frame) -> Vec<Placed> {
     for (at, id) in order.iter().enumerate() {
         let block = &assigned.blocks[*id as usize];
         let mut code = if at == 0 { plain(frame.prologue(), 0) } else { Vec::new() };
-        code.extend(block.code.iter().copied());
+        code.extend(block.code.iter().cloned());
         let mut branches = Vec::new();
         let always = |to: usize, taken: u64| Branch { cond: Cond::Al, to, taken, wide: false };
         match block.end {
@@ -244,11 +273,13 @@ fn timed(blocks: &[Placed]) -> Timed {
     let mut offset = 0;
     for (idx, block) in blocks.iter().enumerate() {
         let mut insts: Vec<Inst> = block.code.iter().map(|coded| coded.inst).collect();
+        let touched = block.code.iter().enumerate();
+        let touched = touched.filter_map(|(at, coded)| Some((at, coded.touched.clone()?))).collect();
         offset += insts.iter().map(|inst| inst.size() as u32).sum::<u32>();
         let ends = branches(block, offset, &starts);
         offset += ends.iter().map(|inst| inst.size() as u32).sum::<u32>();
         insts.extend(ends);
-        out.blocks.push((insts, block.count));
+        out.blocks.push(CountedBlock { insts, touched, count: block.count });
         let mut left = block.count;
         for branch in &block.branches {
             out.edges.push(Edge { from: idx, to: branch.to, taken: true, count: branch.taken });
@@ -301,6 +332,8 @@ pub fn straight(symbol: String, steps: &[Step], frame: &Frame) -> Emitted {
         }
     }
     out.frame = frame.unwinding(&prologue_ends);
-    let timed = Timed { blocks: vec![(steps.iter().map(|step| step.inst).collect(), 1)], edges: Vec::new() };
+    let insts = steps.iter().map(|step| step.inst).collect();
+    let block = CountedBlock { insts, touched: Vec::new(), count: 1 };
+    let timed = Timed { blocks: vec![block], edges: Vec::new() };
     Emitted { code: out, timed, stack_bytes: frame.bytes(), uses_fpu: false, constants: Vec::new() }
 }

@@ -133,5 +133,5 @@ impl Frame {
 
 /// Instructions without a place in the nest.
 pub fn plain(insts: Vec<Inst>, stmt: u32) -> Vec<Coded> {
-    insts.into_iter().map(|inst| Coded { inst, reloc: None, stmt }).collect()
+    insts.into_iter().map(|inst| Coded { inst, reloc: None, touched: None, stmt }).collect()
 }

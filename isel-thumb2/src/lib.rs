@@ -12,6 +12,7 @@ pub mod frame;
 pub mod isa;
 pub mod layer;
 pub mod listing;
+pub mod memory;
 pub mod mir;
 pub mod object;
 pub mod program;

@@ -31,7 +31,7 @@ impl fmt::Display for Line {
 pub fn listing(function: &Emitted) -> Vec<Line> {
     let mut offset = 0;
     let mut lines = Vec::new();
-    for inst in function.timed.blocks.iter().flat_map(|(insts, _)| insts) {
+    for inst in function.timed.blocks.iter().flat_map(|block| &block.insts) {
         let reloc = function.code.relocs.iter().find(|reloc| reloc.offset == offset);
         let inst = reloc.map_or(*inst, |reloc| with_addend(inst, reloc));
         lines.push(line(&inst, offset, reloc));

@@ -9,6 +9,7 @@ use ir::loops::BufferId;
 
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg};
+use crate::memory::Touched;
 
 /// A block of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,8 @@ pub struct Group {
     pub fixed: Vec<(Reg, Reg)>,
     /// Completed by the linker: the address of a constant, for `movw` and `movt`.
     pub reloc: Option<Reloc>,
+    /// What its load or store touches.
+    pub touched: Option<Touched>,
     /// The statement of the nest that it stems from, by pre-order number.
     pub stmt: u32,
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{DIGITS, command, folder, refusal, shown, text, tinyc};
 
 /// The fields of the report and of its layers: programs rely on them.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "arena_bytes",
     "code_bytes",
     "const_bytes",
@@ -18,11 +18,14 @@ const FIELDS: [&str; 10] = [
     "flash_bytes",
     "layers",
     "macs",
+    "memory",
     "model",
     "stack_bytes",
 ];
-const LAYER_FIELDS: [&str; 8] =
-    ["cycles", "flash_bytes", "macs", "name", "op", "scratch_bytes", "shape", "symbol"];
+const LAYER_FIELDS: [&str; 9] =
+    ["cycles", "flash_bytes", "macs", "memory", "name", "op", "scratch_bytes", "shape", "symbol"];
+const MEMORY_FIELDS: [&str; 6] =
+    ["flash_read_bytes", "flash_reads", "ram_read_bytes", "ram_reads", "ram_write_bytes", "ram_writes"];
 
 /// The names of all files in a folder with their contents.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -117,6 +120,15 @@ fn the_report_for_programs_has_its_fields_and_adds_up() {
         let total = |field: &str| report[field].as_u64().unwrap();
         assert_eq!(sum("macs"), total("macs"));
         assert_eq!(total("code_bytes") + total("const_bytes"), total("flash_bytes"));
+        let moved = |row: &Value| row["memory"].as_object().unwrap().clone();
+        let mut found = names(&report["memory"]);
+        found.sort();
+        assert_eq!(found, MEMORY_FIELDS);
+        for (field, whole) in moved(&report) {
+            let part: u64 = layers.iter().map(|layer| moved(layer)[&field].as_u64().unwrap()).sum();
+            let around = whole.as_u64().unwrap() - part;
+            assert!(around < 100, "{around} of {field} are in no layer");
+        }
         // What is not in a layer is the function that calls them all.
         let around = total("cycles") - sum("cycles");
         assert!((1..1000).contains(&around), "{around} cycles are in no layer");

@@ -6,14 +6,18 @@
 #![allow(dead_code)] // Each test program uses a part of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ir::loops::text::calls::RunFile;
+use ir::loops::verify::verify;
 use ir::loops::{BufferId, Nest, Role, interp};
 use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::layer::{ALLOCATORS, Options};
 use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
 use isel_thumb2::regalloc::{Allocator, Belady, Regalloc2};
+use passes::schedule::{Schedule, VERSION};
 use tinyc::emulate::run_on;
 use tinyc::link::{Board, Firmware, Linker, Place};
 
@@ -65,6 +69,49 @@ impl Case {
         }
         Ok(Self { nest, before, after })
     }
+}
+
+/// The files of `tests/run` and `tests/isel` with their names: `isel/mac`.
+pub fn files() -> Vec<(String, PathBuf)> {
+    let of = |folder: &str| {
+        let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder));
+        let entries = entries.expect("the folder of the tests is there");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "tir"));
+        paths.sort();
+        let stem = |path: &Path| path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        paths.into_iter().map(|path| (format!("{folder}/{}", stem(&path)), path)).collect::<Vec<_>>()
+    };
+    [of("run"), of("isel")].concat()
+}
+
+/// The calls of a file; each gives in the interpreter what the file says.
+pub fn cases(text: &str) -> Result<Vec<Case>, String> {
+    let file = RunFile::parse(text).map_err(|error| error.to_string())?;
+    let errors: Vec<String> = file.nests.iter().flat_map(verify).map(|error| error.to_string()).collect();
+    if !errors.is_empty() {
+        return Err(errors.join("\n"));
+    }
+    let mut cases = Vec::new();
+    for call in &file.calls {
+        let nest = &file.nests[call.nest];
+        let case = Case::new(scheduled(nest, text)?, call.memory(nest))?;
+        call.check(nest, &case.after).map_err(|error| error.to_string())?;
+        cases.push(case);
+    }
+    if cases.is_empty() { Err("the file calls nothing".into()) } else { Ok(cases) }
+}
+
+/// The nest after the steps that a line of the file names for it.
+fn scheduled(nest: &Nest, text: &str) -> Result<Nest, String> {
+    let start = format!("//! steps @{} ", nest.name);
+    let mut nest = nest.clone();
+    for steps in text.lines().filter_map(|line| line.strip_prefix(&start)) {
+        let schedule = Schedule::parse(&format!("schedule {VERSION}\nlayer *:\n  {steps}\n"));
+        let applied = schedule.and_then(|schedule| schedule.apply_to(&mut nest, &mut |_, _| {}));
+        applied.map_err(|error| error.to_string())?;
+    }
+    Ok(nest)
 }
 
 /// Whether QEMU and a linker are here; says so where not.
@@ -148,35 +195,65 @@ pub fn object(layers: Vec<CompiledLayer>, fpu: bool) -> Result<Object, String> {
     assemble(layers, &settings(fpu, ALLOCATORS)).map_err(|error| error.to_string())
 }
 
+/// Cases as one object, each a layer.
+pub struct Program {
+    /// The code of each case, its name with the number of the case behind it: a nest may be called twice.
+    pub layers: Vec<CompiledLayer>,
+    /// The object of all.
+    pub object: Object,
+    cases: Vec<Case>,
+    layout: Layout,
+}
+
+impl Program {
+    /// Compiles cases. Between them, the two boards run what each allocator makes of every case.
+    pub fn new(cases: &[Case], device: Device) -> Result<Self, String> {
+        let allocators: Allocators = match device.board {
+            Board::Mps2An386 => &[&Belady],
+            Board::Mps2An500 => &[&Regalloc2],
+        };
+        let mut cases = cases.to_vec();
+        for (number, case) in cases.iter_mut().enumerate() {
+            case.nest.name = format!("{}_{number}", case.nest.name);
+        }
+        let layers = compile_with(&cases, device.fpu, allocators)?;
+        let object = object(layers.clone(), device.fpu)?;
+        Ok(Self { layers, object, layout: Layout::new(&cases), cases })
+    }
+
+    /// The firmware that runs all cases one after the other. Its input and its output are the whole arena.
+    pub fn firmware(&self, interrupts: bool) -> Firmware<'_> {
+        let place = Place { offset: 0, bytes: self.layout.bytes };
+        Firmware {
+            object: &self.object.bytes,
+            run: "test_run",
+            reset: None,
+            arena_bytes: self.layout.bytes,
+            arena_align: self.layout.align,
+            inputs: vec![place],
+            outputs: vec![place],
+            interrupts,
+        }
+    }
+
+    /// The arena before the run.
+    pub fn input(&self) -> Vec<u8> {
+        self.layout.image(&self.cases, |case| &case.before).0
+    }
+
+    /// Names each case after which the arena differs from what the interpreter left.
+    fn compare(&self, found: &[u8]) -> Result<(), String> {
+        let (wanted, scratch) = self.layout.image(&self.cases, |case| &case.after);
+        compare(&self.cases, &self.layout, found, &wanted, &scratch)
+    }
+}
+
 /// Runs all cases one after the other on a device, with interrupts on; names each that differs from the interpreter.
 pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
-    let mut cases = cases.to_vec();
-    for (number, case) in cases.iter_mut().enumerate() {
-        case.nest.name = format!("{}_{number}", case.nest.name); // A nest that is called twice is compiled twice.
-    }
-    let layout = Layout::new(&cases);
-    // Between them, the two boards run what each allocator makes of every case.
-    let allocators: Allocators = match device.board {
-        Board::Mps2An386 => &[&Belady],
-        Board::Mps2An500 => &[&Regalloc2],
-    };
-    let object = object(compile_with(&cases, device.fpu, allocators)?, device.fpu)?;
-    let place = Place { offset: 0, bytes: layout.bytes };
-    let firmware = Firmware {
-        object: &object.bytes,
-        run: "test_run",
-        reset: None,
-        arena_bytes: layout.bytes,
-        arena_align: layout.align,
-        inputs: vec![place],
-        outputs: vec![place],
-        interrupts: true,
-    };
-    let (before, _) = layout.image(&cases, |case| &case.before);
-    let (wanted, scratch) = layout.image(&cases, |case| &case.after);
-    let outcome =
-        run_on(device.board, &firmware, &[vec![before]], LIMIT).map_err(|error| error.to_string())?;
-    compare(&cases, &layout, &outcome.outputs[0][0], &wanted, &scratch)
+    let program = Program::new(cases, device)?;
+    let outcome = run_on(device.board, &program.firmware(true), &[vec![program.input()]], LIMIT)
+        .map_err(|error| error.to_string())?;
+    program.compare(&outcome.outputs[0][0])
 }
 
 /// Names the buffer of each case where the arena differs from what is wanted, scratch left aside.

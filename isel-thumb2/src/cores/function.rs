@@ -4,14 +4,17 @@
 //! Control flow does not depend on data, so the counts are numbers of the schedule and the sum is what an
 //! execution takes, as far as the core's machine is right.
 
-use super::Core;
+use super::{Core, Machine, TICKS, whole_cycles};
 use crate::isa::{Class, Inst};
+use crate::memory::Touched;
 
 /// Instructions in a row that are entered at the top and left at the end. Calls may stand inside.
 #[derive(Clone, Copy, Debug)]
 pub struct TimedBlock<'a> {
     /// The instructions, with real registers.
     pub insts: &'a [Inst],
+    /// What loads and stores touch, where that is known, by position in `insts`.
+    pub touched: &'a [(usize, Touched)],
     /// How often the block runs.
     pub count: u64,
 }
@@ -38,12 +41,27 @@ pub struct TimedFunction<'a> {
     pub edges: Vec<Edge>,
 }
 
-/// Cycles of all executions together, callees not included.
-pub fn function_cycles(core: &dyn Core, function: &TimedFunction) -> u64 {
-    block_cycles(core, function).into_iter().sum::<u64>().div_ceil(2)
+impl<'a> TimedBlock<'a> {
+    /// The instructions in order, each with what it touches.
+    pub fn steps(&self) -> impl Iterator<Item = (&'a Inst, Option<&'a Touched>)> + use<'a> {
+        let mut touched = self.touched.iter().peekable();
+        self.insts.iter().enumerate().map(move |(at, inst)| {
+            let here = touched.next_if(|(position, _)| *position == at);
+            (inst, here.map(|(_, touched)| touched))
+        })
+    }
+
+    fn run_on(&self, machine: &mut dyn Machine) {
+        self.steps().for_each(|(inst, touched)| machine.issue(inst, touched.map(|touched| &touched.address)));
+    }
 }
 
-/// Half cycles of each block, all its executions together.
+/// Cycles of all executions together, callees not included.
+pub fn function_cycles(core: &dyn Core, function: &TimedFunction) -> u64 {
+    whole_cycles(block_cycles(core, function).into_iter().sum())
+}
+
+/// Ticks of each block, all its executions together.
 pub fn block_cycles(core: &dyn Core, function: &TimedFunction) -> Vec<u64> {
     let blocks = function.blocks.iter().enumerate();
     let cycles = |(at, block): (usize, &TimedBlock)| {
@@ -51,14 +69,14 @@ pub fn block_cycles(core: &dyn Core, function: &TimedFunction) -> Vec<u64> {
         let known: u64 = into().map(|edge| edge.count).sum();
         let entered = block.count.saturating_sub(known) * entry_cost(core, block);
         let followed: u64 = into().map(|edge| followed_cost(core, function, edge)).sum();
-        entered + followed + 2 * penalty(core, function, at)
+        entered + followed + TICKS * penalty(core, function, at)
     };
     blocks.map(cycles).collect()
 }
 
 /// Cycles of a loop of one block, entered once, whose last instruction branches back.
 pub fn loop_cycles(core: &dyn Core, body: &[Inst], iterations: u64) -> u64 {
-    let blocks = vec![TimedBlock { insts: body, count: iterations }];
+    let blocks = vec![TimedBlock { insts: body, touched: &[], count: iterations }];
     let edges = vec![Edge { from: 0, to: 0, taken: true, count: iterations.saturating_sub(1) }];
     function_cycles(core, &TimedFunction { blocks, edges })
 }
@@ -67,19 +85,19 @@ pub fn loop_cycles(core: &dyn Core, body: &[Inst], iterations: u64) -> u64 {
 const SETTLING: u64 = 8;
 const MEASURED: u64 = 6;
 
-/// Half cycles of one execution with nothing known of what came before.
+/// Ticks of one execution with nothing known of what came before.
 fn entry_cost(core: &dyn Core, block: &TimedBlock) -> u64 {
     let mut machine = core.machine();
-    block.insts.iter().for_each(|inst| machine.issue(inst));
-    machine.half_cycles()
+    block.run_on(&mut *machine);
+    machine.ticks()
 }
 
-/// Half cycles of a block each time it is entered by an edge.
+/// Ticks of a block each time it is entered by an edge.
 fn followed_cost(core: &dyn Core, function: &TimedFunction, edge: &Edge) -> u64 {
     let mut machine = core.machine();
     let mut run = |block: usize| {
-        function.blocks[block].insts.iter().for_each(|inst| machine.issue(inst));
-        let end = machine.half_cycles();
+        function.blocks[block].run_on(&mut *machine);
+        let end = machine.ticks();
         if edge.taken {
             machine.branch_taken();
         }

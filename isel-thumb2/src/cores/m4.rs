@@ -4,7 +4,7 @@
 //! instructions, section 3.3.3 for loads and stores, table 7-1 for the FPU. The manual gives 1 to 3 cycles
 //! for the refill after a branch and 2 to 12 for a division; what this file takes is said at the constants.
 
-use super::{Core, Machine};
+use super::{Address, Core, Machine, TICKS};
 use crate::isa::{Addressing, Class, Extension, Inst, Reg};
 
 /// The Cortex-M4 with its FPU.
@@ -22,7 +22,7 @@ impl Core for CortexM4 {
     }
 
     fn machine(&self) -> Box<dyn Machine> {
-        Box::new(Pipeline { cycles: 0, before: None })
+        Box::new(Pipeline { ticks: 0, before: None })
     }
 
     fn branch_penalty(&self, taken: u64, _not_taken: u64) -> u64 {
@@ -39,14 +39,14 @@ const DIVISION: u64 = 12;
 /// What came before decides what a load costs.
 #[derive(Clone)]
 struct Pipeline {
-    cycles: u64,
+    ticks: u64,
     /// The instruction just before; none behind a branch.
     before: Option<Inst>,
 }
 
 impl Machine for Pipeline {
-    fn issue(&mut self, inst: &Inst) {
-        self.cycles += self.cost(inst);
+    fn issue(&mut self, inst: &Inst, address: Option<&Address>) {
+        self.ticks += TICKS * self.cost(inst) + address.map_or(0, |address| unaligned_cost(inst, address));
         self.before = (!is_branch(inst.class())).then_some(*inst);
     }
 
@@ -54,8 +54,8 @@ impl Machine for Pipeline {
         self.before = None;
     }
 
-    fn half_cycles(&self) -> u64 {
-        2 * self.cycles
+    fn ticks(&self) -> u64 {
+        self.ticks
     }
 
     fn fork(&self) -> Box<dyn Machine> {
@@ -127,6 +127,18 @@ impl Pipeline {
             is_data_processing(before.class()) && before.defs().any(|reg| reads_at_address(inst, reg))
         })
     }
+}
+
+/// Ticks that a load takes longer on the mean because it is not aligned: it is cut at the places where it would
+/// be (3.3.3). The parts of a store go through the buffer.
+fn unaligned_cost(inst: &Inst, address: &Address) -> u64 {
+    let bytes = inst.mem().map_or(0, |mem| mem.bytes);
+    if inst.class() != Class::Load || bytes < 2 {
+        return 0;
+    }
+    let odd = address.share_with_rest(1, 2);
+    let further = if bytes == 4 { address.share_with_rest(2, 4) + 2.0 * odd } else { odd };
+    (TICKS as f64 * further).round() as u64
 }
 
 fn reads_at_address(inst: &Inst, reg: Reg) -> bool {

@@ -6,7 +6,7 @@
 //! LLVM's scheduling model of the Cortex-M7, written at Arm. Caches, the store buffer and fetch alignment are
 //! left out.
 
-use super::{Core, Machine};
+use super::{Address, Core, Machine, TICKS};
 use crate::isa::imm::ModImm;
 use crate::isa::{Addressing, Class, Cond, Extension, Form, ImmKind, Inst, Reg, Role};
 
@@ -40,6 +40,13 @@ const MISPREDICTION: u64 = 8;
 
 /// Cycles of a division; LLVM's model.
 const DIVISION: i64 = 7;
+
+/// Two loads that hit one bank more often than this are taken never to go together. Half of the time is not more
+/// often, whatever rounding does to it.
+const OFTEN: f64 = 0.5 + 1e-9;
+
+/// Cycles that an unaligned load takes longer; measured as above.
+const UNALIGNED: f64 = 3.0;
 
 /// The unit that an instruction occupies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,14 +116,21 @@ struct Pipeline {
     last: i64,
     next: i64,
     end: i64,
-    /// Half cycles of expected bank conflicts.
-    conflicts: u64,
+    /// Ticks of expected bank conflicts and unaligned loads.
+    chances: u64,
     /// The last instruction, while another may issue beside it.
     open: Option<Shape>,
     results: [Option<Write>; N_RESULTS],
     places: [Place; N_CORE],
     n_bases: u32,
-    last_load: Option<Place>,
+    last_load: LastLoad,
+}
+
+/// Where the last load went, as far as either way of saying it is known.
+#[derive(Clone, Default)]
+struct LastLoad {
+    place: Option<Place>,
+    address: Option<Address>,
 }
 
 /// Core and S registers, then the flags.
@@ -125,17 +139,18 @@ const FLAGS: usize = 48;
 const N_CORE: usize = 16;
 
 impl Machine for Pipeline {
-    fn issue(&mut self, inst: &Inst) {
+    fn issue(&mut self, inst: &Inst, address: Option<&Address>) {
         let shape = shape(inst);
-        let conflict = if shape.unit == Unit::Load { self.bank_conflict(inst) } else { 0 };
+        let conflict = if shape.unit == Unit::Load { self.bank_conflict(inst, address) } else { 0.0 };
         let partner = self.open.filter(|first| may_pair(first, &shape, conflict));
         let ready = self.operands_ready(inst, &shape);
         let issued = ready.max(if partner.is_some() { self.last } else { self.next });
         let paired = partner.is_some() && issued == self.last;
         let issued = if paired { issued } else { issued.max(self.next) };
         if paired && shape.unit == Unit::Load && partner.is_some_and(|first| first.unit == Unit::Load) {
-            self.conflicts += conflict;
+            self.chances += in_ticks(conflict);
         }
+        self.chances += address.map_or(0, |address| unaligned_cost(inst, address));
         self.write_results(inst, &shape, issued, paired);
         self.move_places(inst);
         self.end = issued + shape.occupies - 1;
@@ -151,8 +166,8 @@ impl Machine for Pipeline {
         self.open = None;
     }
 
-    fn half_cycles(&self) -> u64 {
-        2 * (self.end + 1) as u64 + self.conflicts
+    fn ticks(&self) -> u64 {
+        TICKS * (self.end + 1) as u64 + self.chances
     }
 
     fn fork(&self) -> Box<dyn Machine> {
@@ -167,12 +182,12 @@ impl Pipeline {
             last: -1,
             next: 0,
             end: -1,
-            conflicts: 0,
+            chances: 0,
             open: None,
             results: [None; N_RESULTS],
             places,
             n_bases: N_CORE as u32,
-            last_load: None,
+            last_load: LastLoad::default(),
         }
     }
 
@@ -207,28 +222,32 @@ impl Pipeline {
         }
     }
 
-    /// Half cycles that a load costs beside the load before it: two loads of one bank (bit 2 of the address)
-    /// cannot go together. Where the addresses are not comparable, every second pair collides.
-    fn bank_conflict(&mut self, inst: &Inst) -> u64 {
-        let place = self.address(inst);
+    /// How often a load and the load before it hit one bank (bit 2 of the address), so that they cannot go together.
+    /// Where the addresses are not comparable, every second pair collides.
+    fn bank_conflict(&mut self, inst: &Inst, address: Option<&Address>) -> f64 {
+        let place = self.place(inst);
         // Several words are loaded in order, so the last of them is the neighbor of what follows.
         let further = 4 * (inst.transferred().count() as i32 - 1);
         let end = place.map(|place| Place { offset: place.offset.wrapping_add(further), ..place });
-        let last = std::mem::replace(&mut self.last_load, end);
-        match (last, place) {
+        let now = LastLoad { place: end, address: address.map(|address| address.plus(further.into())) };
+        let last = std::mem::replace(&mut self.last_load, now);
+        if let (Some(last), Some(address)) = (&last.address, address) {
+            return last.share_in_one_bank(address);
+        }
+        match (last.place, place) {
             (Some(last), Some(place)) if last.base == place.base => {
                 if (last.offset ^ place.offset) & 4 == 0 {
-                    2
+                    1.0
                 } else {
-                    0
+                    0.0
                 }
             }
-            _ => 1,
+            _ => 0.5,
         }
     }
 
     /// Where an access goes, if that is a base and a constant.
-    fn address(&self, inst: &Inst) -> Option<Place> {
+    fn place(&self, inst: &Inst) -> Option<Place> {
         let base = inst.address().next()?;
         let place = self.places.get(base.index())?;
         let offset = match inst.mem()?.addressing {
@@ -292,15 +311,28 @@ fn arrival(write: &Write, at: usize, inst: &Inst, shape: &Shape, stage: i64) -> 
 }
 
 /// Whether `second` may issue beside `first`, which is older.
-fn may_pair(first: &Shape, second: &Shape, conflict: u64) -> bool {
+fn may_pair(first: &Shape, second: &Shape, conflict: f64) -> bool {
     let units = [first.unit, second.unit];
     let both = |unit| units == [unit, unit];
     let rivals = [Unit::Mul, Unit::Store, Unit::Branch, Unit::Dsp, Unit::Div].into_iter().any(both);
     let product_and_store = units.contains(&Unit::Mul) && units.contains(&Unit::Store);
     let one_shifter = second.shifter && (first.shifter || first.early == Early::Always);
-    let one_bank = both(Unit::Load) && conflict > 1;
+    let one_bank = both(Unit::Load) && conflict > OFTEN;
     let alone = first.alone || second.alone || second.unit == Unit::Dsp;
     !(alone || rivals || product_and_store || one_shifter || one_bank)
+}
+
+/// Ticks that a load takes longer on the mean because it is not aligned.
+fn unaligned_cost(inst: &Inst, address: &Address) -> u64 {
+    let bytes = inst.mem().map_or(0, |mem| usize::from(mem.bytes));
+    if inst.class() != Class::Load || bytes < 2 {
+        return 0;
+    }
+    in_ticks(UNALIGNED * (1.0 - address.share_with_rest(0, bytes)))
+}
+
+fn in_ticks(cycles: f64) -> u64 {
+    (TICKS as f64 * cycles).round() as u64
 }
 
 fn is_reversal(form: Form) -> bool {

@@ -2,12 +2,14 @@
 //!
 //! A core's timing is a machine with a state, because what an instruction costs depends on its neighbours.
 //! One machine serves instruction scheduling, prediction and report. All memory is taken to have no wait
-//! states; caches, interrupts and unaligned accesses are left out.
+//! states; caches and interrupts are left out.
 
+pub mod address;
 pub mod function;
 pub mod m4;
 pub mod m7;
 
+pub use address::{Address, Term};
 pub use function::{Edge, TimedBlock, TimedFunction, function_cycles, loop_cycles};
 
 use crate::isa::{Extension, Inst};
@@ -30,18 +32,23 @@ pub trait Core: Sync {
 
 /// A core in the course of running instructions with real registers.
 pub trait Machine {
-    /// Runs one more instruction. Branches that are always taken are taken, conditional ones are not.
-    fn issue(&mut self, inst: &Inst);
+    /// Runs one more instruction, an access at an address if it is known. Branches that are always taken are
+    /// taken, conditional ones are not.
+    fn issue(&mut self, inst: &Inst, address: Option<&Address>);
 
     /// Tells that the conditional branch issued last was taken.
     fn branch_taken(&mut self);
 
-    /// Time since the start in half cycles: where chance decides on a cycle, half of it is counted.
-    fn half_cycles(&self) -> u64;
+    /// Time since the start in parts of a cycle, [`TICKS`] to each.
+    fn ticks(&self) -> u64;
 
     /// A copy, to try what comes next.
     fn fork(&self) -> Box<dyn Machine>;
 }
+
+/// Parts of a cycle that time is counted in: what happens in some executions only counts with its share.
+/// So many that their rounding does not add up to a cycle.
+pub const TICKS: u64 = 1 << 20;
 
 /// Every core, a row each.
 pub const CORES: &[&dyn Core] = &[&m4::CortexM4, &m7::CortexM7];
@@ -51,9 +58,14 @@ pub fn by_name(name: &str) -> Option<&'static dyn Core> {
     CORES.iter().copied().find(|core| core.name() == name)
 }
 
-/// Cycles of instructions in a row, nothing known of what came before; halves are rounded up.
+/// Cycles of instructions in a row, nothing known of what came before; half a cycle is rounded up.
 pub fn straight_line_cycles(core: &dyn Core, insts: &[Inst]) -> u64 {
     let mut machine = core.machine();
-    insts.iter().for_each(|inst| machine.issue(inst));
-    machine.half_cycles().div_ceil(2)
+    insts.iter().for_each(|inst| machine.issue(inst, None));
+    whole_cycles(machine.ticks())
+}
+
+/// The nearest number of cycles; half a cycle is rounded up.
+fn whole_cycles(ticks: u64) -> u64 {
+    (ticks + TICKS / 2) / TICKS
 }

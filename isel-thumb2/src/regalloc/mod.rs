@@ -15,6 +15,7 @@ use regalloc2::{MachineEnv, Output, PReg, PRegSet, RegClass as RaClass, Regalloc
 
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg};
+use crate::memory::Touched;
 use crate::mir::{Function, Reloc};
 pub use belady::Belady;
 use rewrite::rewrite;
@@ -60,12 +61,14 @@ pub struct AssignedBlock {
 }
 
 /// An instruction with what belongs to it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Coded {
     /// The instruction.
     pub inst: Inst,
     /// Completed by the linker.
     pub reloc: Option<Reloc>,
+    /// What it touches; nothing here for the function's own frame.
+    pub touched: Option<Touched>,
     /// The statement that it stems from, by pre-order number.
     pub stmt: u32,
 }

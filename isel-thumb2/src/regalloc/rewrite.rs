@@ -18,7 +18,12 @@ pub(super) fn rewrite(function: &Function, view: &View, output: &Output, spill: 
         for item in output.block_insts_and_edits(view, Block::new(idx)) {
             match item {
                 InstOrEdit::Edit(Edit::Move { from, to }) => {
-                    code.push(Coded { inst: move_between(*from, *to, spill), reloc: None, stmt });
+                    code.push(Coded {
+                        inst: move_between(*from, *to, spill),
+                        reloc: None,
+                        touched: None,
+                        stmt,
+                    });
                 }
                 InstOrEdit::Inst(inst) => {
                     if let Some(group) = block.groups.get(inst.index() - first) {
@@ -44,7 +49,12 @@ fn rewrite_group(group: &Group, allocations: &[Allocation]) -> Vec<Coded> {
             def.or_else(|| uses.iter().position(|have| *have == reg)).expect("every register is an operand");
         real(allocations[at])
     };
-    let coded = |inst: &Inst| Coded { inst: inst.map_regs(of), reloc: group.reloc, stmt: group.stmt };
+    let coded = |inst: &Inst| Coded {
+        inst: inst.map_regs(of),
+        reloc: group.reloc,
+        touched: group.touched.clone().filter(|_| inst.mem().is_some()),
+        stmt: group.stmt,
+    };
     group.insts.iter().map(coded).collect()
 }
 

@@ -8,6 +8,7 @@ use super::address::Stream;
 use super::{Selector, Val, asm};
 use crate::isa::imm::ShiftKind;
 use crate::isa::{Inst, Reg, ops};
+use crate::memory::Touched;
 use crate::mir::Group;
 
 /// The most words that one instruction moves; its registers are fixed, so more would crowd out the rest.
@@ -33,20 +34,21 @@ impl Selector<'_> {
             return Err(Diagnostic::new(message).help(format!("materialise it first: `border {name}`")));
         }
         let (stream, offset) = Stream::of(self.nest, access, &self.vars);
+        let touched = self.touched(&stream, offset);
         if access.ty == Ty::I64 {
             let base = self.pointer(&stream);
             let low = asm::load(Ty::I32, self.reg(), base, offset);
             let high = asm::load(Ty::I32, self.reg(), base, offset + 4);
-            return Ok(Val::Double(self.push_load(low, access.buffer), self.push_load(high, access.buffer)));
+            return Ok(self.push_two_loads(low, high, access.buffer, &touched));
         }
         if let Some((base, next, step)) = self.step(&stream, offset) {
             let to = self.reg();
-            self.push(asm::load_and_step(access.ty, to, next, base, step));
+            self.push_touching(asm::load_and_step(access.ty, to, next, base, step), touched);
             return Ok(Val::Word(to));
         }
         let base = self.pointer(&stream);
         let load = asm::load(access.ty, self.reg(), base, offset);
-        Ok(Val::Word(self.push_load(load, access.buffer)))
+        Ok(Val::Word(self.push_load(load, access.buffer, touched)))
     }
 
     /// Writes memory; a narrow buffer keeps the low bits.
@@ -54,17 +56,21 @@ impl Selector<'_> {
         let value = self.value(value)?;
         let (stream, offset) = Stream::of(self.nest, access, &self.vars);
         self.reuse.written(access.buffer);
+        let touched = self.touched(&stream, offset);
         match value {
             Val::Double(low, high) => {
                 let base = self.pointer(&stream);
-                self.push(asm::store(Ty::I32, low, base, offset));
-                self.push(asm::store(Ty::I32, high, base, offset + 4));
+                let high_word = touched.plus(4);
+                self.push_touching(asm::store(Ty::I32, low, base, offset), touched);
+                self.push_touching(asm::store(Ty::I32, high, base, offset + 4), high_word);
             }
             Val::Word(word) => match self.step(&stream, offset) {
-                Some((base, next, step)) => self.push(asm::store_and_step(access.ty, word, next, base, step)),
+                Some((base, next, step)) => {
+                    self.push_touching(asm::store_and_step(access.ty, word, next, base, step), touched);
+                }
                 None => {
                     let base = self.pointer(&stream);
-                    self.push(asm::store(access.ty, word, base, offset));
+                    self.push_touching(asm::store(access.ty, word, base, offset), touched);
                 }
             },
         }
@@ -77,15 +83,22 @@ impl Selector<'_> {
         let at = self.word(at)?;
         let base = self.pointer(&Stream { buffer, terms: Vec::new(), window: 0 });
         let scale = elem.bytes().trailing_zeros();
+        let touched = self.touched_anywhere(buffer);
         if elem == Ty::I64 {
             let offset = self.shift_constant(at, ShiftKind::Lsl, scale);
             let address = self.add(base, offset);
             let low = asm::load(Ty::I32, self.reg(), address, 0);
             let high = asm::load(Ty::I32, self.reg(), address, 4);
-            return Ok(Val::Double(self.push_load(low, buffer), self.push_load(high, buffer)));
+            return Ok(self.push_two_loads(low, high, buffer, &touched));
         }
         let load = asm::load_at(elem, self.reg(), base, at, scale);
-        Ok(Val::Word(self.push_load(load, buffer)))
+        Ok(Val::Word(self.push_load(load, buffer, touched)))
+    }
+
+    /// The loads of the words of a double word, from its address on.
+    fn push_two_loads(&mut self, low: Inst, high: Inst, buffer: BufferId, touched: &Touched) -> Val {
+        let low = self.push_load(low, buffer, touched.clone());
+        Val::Double(low, self.push_load(high, buffer, touched.plus(4)))
     }
 
     /// For the only access of a carried pointer: its registers before and after, and the step.
@@ -147,7 +160,7 @@ impl Selector<'_> {
         let base = self.address_of(run);
         let regs: Vec<Reg> = stmts.iter().map(|_| self.reg()).collect();
         self.number();
-        self.push_listed(ops::ldm(&regs, base), &regs);
+        self.push_listed(ops::ldm(&regs, base), &regs, run);
         for (stmt, reg) in stmts.iter().zip(regs) {
             let Stmt::Let(local, _) = stmt else { unreachable!("a run of loads") };
             self.locals[local.idx()] = Some(vec![Val::Word(reg)]);
@@ -168,7 +181,7 @@ impl Selector<'_> {
             regs.push(copy);
         }
         self.reuse.written(run.stream.buffer);
-        self.push_listed(ops::stm(base, &regs), &regs);
+        self.push_listed(ops::stm(base, &regs), &regs, run);
         self.next_stmt += stmts.len() as u32 - 1;
         Ok(())
     }
@@ -178,8 +191,9 @@ impl Selector<'_> {
         self.add_constant(base, run.offset)
     }
 
-    fn push_listed(&mut self, inst: Inst, regs: &[Reg]) {
+    fn push_listed(&mut self, inst: Inst, regs: &[Reg], run: &Run) {
+        let touched = Some(self.touched(&run.stream, run.offset));
         let fixed = regs.iter().zip(LIST).map(|(reg, n)| (*reg, Reg::core(n))).collect();
-        self.push_group(Group { fixed, ..Group::one(inst, 0) });
+        self.push_group(Group { fixed, touched, ..Group::one(inst, 0) });
     }
 }

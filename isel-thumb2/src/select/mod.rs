@@ -11,6 +11,7 @@ mod index;
 mod mac;
 mod reuse;
 mod shift;
+mod touched;
 mod wide;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,11 @@ use ir::ty::Ty;
 
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg, ops};
+use crate::memory::Touched;
 use crate::mir::{BlockId, End, Function, Group, Reloc};
 use address::{Body, Stream, Survey, Uses, Var, Vars, survey};
 use reuse::Reuse;
+use touched::Atoms;
 
 /// Where the buffers of a nest are: bytes from the start of the arena, none for constants.
 pub type Offsets = BTreeMap<BufferId, u32>;
@@ -62,6 +65,7 @@ struct Selector<'a> {
     pointers: BTreeMap<Stream, Reg>,
     /// Carried pointers with a single access, which may step by itself: the step in bytes.
     stepping: BTreeMap<Stream, i64>,
+    atoms: Atoms,
     /// What the block has computed so far.
     reuse: Reuse,
     /// Pre-order number of the statement in work, and of the one that comes next.
@@ -96,6 +100,7 @@ impl<'a> Selector<'a> {
             locals: vec![None; nest.locals.len()],
             pointers: BTreeMap::new(),
             stepping: BTreeMap::new(),
+            atoms: Atoms::default(),
             reuse: Reuse::default(),
             stmt: 0,
             next_stmt: 0,
@@ -181,6 +186,7 @@ impl<'a> Selector<'a> {
     fn looped(&mut self, around: &Loop, inner: Body) -> Result<(), Diagnostic> {
         let depth = self.depth;
         self.vars.insert(around.var, Var::Entered(depth));
+        self.atoms.enter(around.var, around.extent);
         let found = survey(self.nest, inner, &self.vars);
         self.hoist_bases(&found, depth);
         let saved = (self.pointers.clone(), std::mem::take(&mut self.stepping));
@@ -331,6 +337,10 @@ impl<'a> Selector<'a> {
 
     fn push(&mut self, inst: Inst) {
         self.push_group(Group::one(inst, self.stmt));
+    }
+
+    fn push_touching(&mut self, inst: Inst, touched: Touched) {
+        self.push_group(Group { touched: Some(touched), ..Group::one(inst, self.stmt) });
     }
 
     fn push_group(&mut self, mut group: Group) {

@@ -9,6 +9,8 @@ use ir::loops::BufferId;
 
 use super::Selector;
 use crate::isa::{Form, Inst, Reg};
+use crate::memory::Touched;
+use crate::mir::Group;
 
 /// An instruction without its result: form, registers read, immediates, and for a load the state of the buffer.
 type Key = (Form, Vec<Reg>, Vec<i32>, Option<(BufferId, u32)>);
@@ -35,23 +37,23 @@ impl Reuse {
 impl Selector<'_> {
     /// Adds an instruction that defines one register and does nothing else, unless its value is there; gives the register.
     pub(super) fn push_def(&mut self, inst: Inst) -> Reg {
-        self.push_once(inst, None)
+        self.push_once(inst, None, None)
     }
 
     /// The same for a load from `buffer`.
-    pub(super) fn push_load(&mut self, inst: Inst, buffer: BufferId) -> Reg {
+    pub(super) fn push_load(&mut self, inst: Inst, buffer: BufferId, touched: Touched) -> Reg {
         let state = self.reuse.state(buffer);
-        self.push_once(inst, Some(state))
+        self.push_once(inst, Some(state), Some(touched))
     }
 
-    fn push_once(&mut self, inst: Inst, state: Option<(BufferId, u32)>) -> Reg {
+    fn push_once(&mut self, inst: Inst, state: Option<(BufferId, u32)>, touched: Option<Touched>) -> Reg {
         let key = (inst.form(), inst.uses().collect(), inst.imms().to_vec(), state);
         if let Some(have) = self.reuse.values.get(&key) {
             return *have;
         }
         let defined = inst.defs().next().expect("the instruction defines a register");
         self.reuse.values.insert(key, defined);
-        self.push(inst);
+        self.push_group(Group { touched, ..Group::one(inst, self.stmt) });
         defined
     }
 }

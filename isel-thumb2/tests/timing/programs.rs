@@ -21,7 +21,7 @@ impl Program {
         let blocks = self.blocks.iter().zip(counts);
         let edge = |from, to, taken, count| Edge { from, to, taken, count };
         TimedFunction {
-            blocks: blocks.map(|(insts, count)| TimedBlock { insts, count }).collect(),
+            blocks: blocks.map(|(insts, count)| TimedBlock { insts, touched: &[], count }).collect(),
             edges: vec![edge(0, 1, false, 1), edge(1, 1, true, ITERATIONS - 1), edge(1, 2, false, 1)],
         }
     }

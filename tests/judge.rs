@@ -1,0 +1,252 @@
+//! Predicted cycles and memory accesses against the judge: of whole models, and of every nest that tests run.
+//!
+//! `cargo test --test judge -- --nocapture` prints a table with a row for each model and core. The judge is a cycle model
+//! that others wrote; it runs the firmware in QEMU and is looked for in `../shared` beside the repository. Where it, a
+//! model or a tool is missing, a line says so. With `TINYC_TEST_ALL=1` every model that compiles is judged, otherwise
+//! the networks named here.
+
+mod emitted;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use isel_thumb2::cores::{CORES, Core};
+use isel_thumb2::emit::Emitted;
+use rayon::prelude::*;
+use serde::Deserialize;
+use test_support::{Model, Random};
+use tinyc::link::{self, Board, Firmware, Linker};
+use tinyc::pipeline::{self, Compiled, Options};
+
+/// The networks that always run where the shared models are.
+const NETWORKS: [&str; 4] = ["kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8"];
+/// What the judge runs.
+const TOOLS: [&str; 3] = ["python3", "qemu-system-arm", "llvm-mc-19"];
+/// The prefix of all symbols.
+const PREFIX: &str = "m";
+/// Seconds that one inference may take; an emulated core executes some hundred million instructions in one.
+const TIME_LIMIT: &str = "1200";
+
+/// What the judge says of one inference.
+#[derive(Deserialize)]
+struct Judged {
+    ok: bool,
+    cycles: u64,
+    functions: Vec<JudgedFunction>,
+    mem: JudgedMemory,
+    warnings: Vec<String>,
+}
+
+/// A function's own instructions, callees not included.
+#[derive(Deserialize)]
+struct JudgedFunction {
+    name: String,
+    cycles: u64,
+}
+
+/// Registers loaded and stored by all functions.
+#[derive(Debug, PartialEq, Deserialize)]
+struct JudgedMemory {
+    loads: u64,
+    stores: u64,
+    flash_loads: u64,
+}
+
+/// A model on a core, predicted and judged.
+struct Row {
+    model: String,
+    core: &'static dyn Core,
+    total: Pair,
+    functions: Vec<(String, Pair)>,
+}
+
+/// Cycles of the same code by both.
+#[derive(Clone, Copy)]
+struct Pair {
+    predicted: u64,
+    judged: u64,
+}
+
+#[test]
+fn predicted_cycles_agree_with_the_judge() {
+    let Some(judge) = judge() else { return };
+    let all = std::env::var_os("TINYC_TEST_ALL").is_some();
+    let mut models = test_support::shared_models();
+    models.retain(|model| all || NETWORKS.contains(&model.name.as_str()));
+    let judged = |model: &Model| -> Vec<Row> {
+        let rows = CORES.iter().map(|core| row(&judge, model, *core));
+        rows.collect::<Option<_>>().unwrap_or_default()
+    };
+    let rows: Vec<Row> = models.par_iter().flat_map_iter(judged).collect();
+    println!(
+        "{:34} {:9}  {:>13} {:>13} {:>8}  worst function",
+        "model", "core", "predicted", "judged", "off by"
+    );
+    rows.iter().for_each(|row| println!("{row}"));
+    let failed: Vec<String> = rows.iter().flat_map(Row::failures).collect();
+    assert!(failed.is_empty(), "further off than allowed:\n{}", failed.join("\n"));
+    let absent: Vec<_> = NETWORKS.iter().filter(|name| rows.iter().all(|row| row.model != **name)).collect();
+    assert!(absent.is_empty(), "refused or absent: {absent:?}");
+}
+
+/// Loops in loops, comparisons with conditional moves, several words at once, divisions, values in S registers and on
+/// the stack: what the files of nests are made to contain.
+#[test]
+fn nests_take_the_cycles_and_accesses_of_the_judge() {
+    let Some(judge) = judge() else { return };
+    let texts = emitted::files().into_iter().map(|(name, path)| (name, std::fs::read_to_string(path)));
+    let cases = texts.flat_map(|(name, text)| {
+        emitted::cases(&text.expect("a readable file")).unwrap_or_else(|error| panic!("{name}: {error}"))
+    });
+    let cases: Vec<emitted::Case> = cases.collect();
+    let mut failed = Vec::new();
+    for device in emitted::DEVICES {
+        let of_board = |core: &&&dyn Core| Board::of_cpu(core.name()) == Some(device.board);
+        let core = *CORES.iter().find(of_board).expect("every board has a core");
+        let program = emitted::Program::new(&cases, device).expect("the nests compile");
+        let judged = run(&judge, &program.firmware(false), &program.input(), core);
+        let all = || program.layers.iter().map(|layer| &layer.emitted).chain([&program.object.run]);
+        let mut counted = JudgedMemory { loads: 0, stores: 0, flash_loads: 0 };
+        for memory in all().map(|emitted| emitted.memory()) {
+            counted.loads += memory.flash.loads + memory.ram().loads;
+            counted.stores += memory.ram().stores;
+            counted.flash_loads += memory.flash.loads;
+        }
+        assert_eq!(counted, judged.mem, "loads and stores on {}", core.name());
+        let pair = |emitted: &Emitted| {
+            let symbol = &emitted.code.symbol;
+            (symbol.clone(), Pair { predicted: emitted.cycles(core), judged: judged.of(symbol) })
+        };
+        let pairs: Vec<(String, Pair)> = all().map(pair).collect();
+        let total = |of: fn(Pair) -> u64| pairs.iter().map(|(_, pair)| of(*pair)).sum();
+        let total = Pair { predicted: total(|pair| pair.predicted), judged: total(|pair| pair.judged) };
+        println!("{} nests on {} with fpu: {}: {total}", cases.len(), core.name(), device.fpu);
+        // Nests are short, so a rule that is missing would hide behind the cycles that a model may be off.
+        let (part, cycles) = if core.name() == "cortex-m4" { (0.0, 0) } else { (0.05, 15) };
+        let is_right = |symbol: &str, pair: &Pair| match symbol {
+            "test_run" => pair.is_near(core),
+            _ => pair.is_within(part, cycles),
+        };
+        let off = pairs.iter().filter(|(symbol, pair)| !is_right(symbol, pair));
+        failed.extend(
+            off.map(|(name, pair)| format!("`{name}` on {} with fpu: {}: {pair}", core.name(), device.fpu)),
+        );
+    }
+    assert!(failed.is_empty(), "further off than allowed:\n{}", failed.join("\n"));
+}
+
+/// The judge, if all that it needs is here.
+fn judge() -> Option<PathBuf> {
+    let judge = test_support::shared_dir()?.join("judge/judge");
+    let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
+    if !judge.exists() {
+        println!("skipped: no judge in ../shared");
+        return None;
+    }
+    if let Some(tool) = TOOLS.iter().find(|tool| missing(tool)) {
+        println!("skipped: `{tool}` is not in the PATH");
+        return None;
+    }
+    Some(judge)
+}
+
+/// `None` for a model that is refused: other tests look at those.
+fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
+    let options = Options { core, prefix: PREFIX, stem: PREFIX, fpu: true, run_until: false, schedule: None };
+    let compiled = pipeline::compile(&model.read(), &options, &|_, _| {}).ok()?;
+    let firmware = compiled.firmware();
+    let input_bytes: u32 = firmware.inputs.iter().map(|place| place.bytes).sum();
+    let judged = run(judge, &firmware, &Random(1).bytes(input_bytes as usize), core);
+    let memory = compiled.report.memory;
+    let counted = JudgedMemory {
+        loads: memory.flash_reads + memory.ram_reads,
+        stores: memory.ram_writes,
+        flash_loads: memory.flash_reads,
+    };
+    assert_eq!(counted, judged.mem, "loads and stores of {} on {}", model.name, core.name());
+    let total = Pair { predicted: compiled.report.cycles, judged: judged.cycles };
+    Some(Row { model: model.name.clone(), core, total, functions: functions(&compiled, &judged) })
+}
+
+/// Runs one inference.
+fn run(judge: &Path, firmware: &Firmware, input: &[u8], core: &dyn Core) -> Judged {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let board = Board::of_cpu(core.name()).expect("every core has a board");
+    let linker = Linker::find().expect("Rust comes with a linker");
+    let elf = link::link(board, firmware, &linker, folder.path()).expect("the firmware links");
+    std::fs::write(folder.path().join("cases.bin"), input).expect("a file");
+    let short_name = core.name().trim_start_matches("cortex-");
+    let output = Command::new("python3")
+        .arg(judge)
+        .arg(elf)
+        .args(["--core", short_name, "--json", "-", "--no-mca", "--timeout", TIME_LIMIT])
+        .current_dir(folder.path())
+        .output()
+        .expect("python3 starts");
+    let said = || String::from_utf8_lossy(&output.stderr);
+    let judged: Judged =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said()));
+    assert!(judged.ok && judged.warnings.is_empty(), "{:?}", judged.warnings);
+    judged
+}
+
+impl Judged {
+    /// Cycles of a function; none that never ran.
+    fn of(&self, symbol: &str) -> u64 {
+        self.functions.iter().find(|function| function.name == symbol).map_or(0, |function| function.cycles)
+    }
+}
+
+/// The entry, then the layers.
+fn functions(compiled: &Compiled, judged: &Judged) -> Vec<(String, Pair)> {
+    let layers = &compiled.report.layers;
+    let entry = compiled.report.cycles - layers.iter().map(|layer| layer.cycles).sum::<u64>();
+    let predicted = layers.iter().map(|layer| (&layer.symbol, layer.cycles));
+    let predicted = std::iter::once((&compiled.run, entry)).chain(predicted);
+    let pair =
+        |(symbol, predicted): (&String, u64)| (symbol.clone(), Pair { predicted, judged: judged.of(symbol) });
+    predicted.map(pair).collect()
+}
+
+impl Row {
+    fn failures(&self) -> Vec<String> {
+        let whole = std::iter::once((&self.model, self.total));
+        let functions = self.functions.iter().map(|(symbol, pair)| (symbol, *pair));
+        let off = whole.chain(functions).filter(|(_, pair)| !pair.is_near(self.core));
+        off.map(|(name, pair)| format!("{} on {}: `{name}` {pair}", self.model, self.core.name())).collect()
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Pair { predicted, judged } = self.total;
+        let error = format!("{:+.3} %", 100.0 * self.total.error());
+        write!(f, "{:34} {:9}  {predicted:>13} {judged:>13} {error:>8}", self.model, self.core.name())?;
+        let worst = self.functions.iter().max_by(|a, b| a.1.error().abs().total_cmp(&b.1.error().abs()));
+        let (symbol, pair) = worst.expect("there is an entry");
+        write!(f, "  `{symbol}` {pair}")
+    }
+}
+
+impl Pair {
+    fn error(self) -> f64 {
+        self.predicted as f64 / self.judged.max(1) as f64 - 1.0
+    }
+
+    /// Whether the prediction is as good as it should be: some part of the whole or, for what is short, some cycles.
+    /// On the M7 the judge does not look closely at blocks that hardly run, such as the entry of a large network.
+    fn is_near(self, core: &dyn Core) -> bool {
+        let (part, cycles) = if core.name() == "cortex-m4" { (0.02, 50) } else { (0.10, 100) };
+        self.is_within(part, cycles)
+    }
+
+    fn is_within(self, part: f64, cycles: u64) -> bool {
+        self.error().abs() <= part || self.predicted.abs_diff(self.judged) <= cycles
+    }
+}
+
+impl std::fmt::Display for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} for {} ({:+.2} %)", self.predicted, self.judged, 100.0 * self.error())
+    }
+}
