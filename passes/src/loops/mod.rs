@@ -10,6 +10,7 @@ pub mod expand_composites;
 pub mod footprint;
 pub mod fuse;
 pub mod hoist;
+pub mod pack;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
@@ -23,6 +24,7 @@ pub mod table;
 pub mod tile;
 pub mod unroll;
 pub mod unroll_and_jam;
+pub mod vectorize;
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
@@ -60,6 +62,8 @@ pub const STEPS: &[StepDef] = &[
     permute::STEP,
     unroll::STEP,
     unroll_and_jam::STEP,
+    pack::STEP,
+    vectorize::STEP,
     short_requantize::STEP,
     short_add::STEP,
     table::STEP,

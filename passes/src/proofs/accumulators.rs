@@ -55,6 +55,14 @@ pub fn visit(nest: &Nest, of: Prim, visit: &mut Visit) -> Result<(), Diagnostic>
     bounds.block(&nest.body, false)
 }
 
+/// The least and greatest element of a constant of scalars, padding included.
+pub fn values(nest: &Nest, constant: BufferId) -> Result<Interval, Diagnostic> {
+    let data = Constants::new(nest).get(constant)?;
+    let elem = nest.buffers[constant.idx()].elem;
+    let elements = data.chunks_exact(elem.bytes()).map(|bytes| Interval::point(little_endian(elem, bytes)));
+    Ok(elements.reduce(Interval::hull).unwrap_or(Interval::of_type(elem)))
+}
+
 impl Place<'_> {
     /// The bounds of an index.
     pub fn index(&self, index: &Index) -> Interval {
