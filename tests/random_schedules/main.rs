@@ -143,23 +143,24 @@ fn random_case(seed: u64) -> Result<Case, String> {
     let wanted = rng.size(WANTED_STEPS.0, WANTED_STEPS.1);
     let mut nest = case.plain.clone();
     for _ in 0..MOST_ATTEMPTS {
-        if case.steps.len() == wanted {
+        if case.steps.len() >= wanted {
             break;
         }
-        let step = steps::random_step(&nest, &mut rng);
-        let def = STEPS.iter().find(|def| def.name == step.name).expect("it was made from the table");
-        let count = case.counts.entry(def.name).or_default();
-        case.steps.push(step);
-        let step = case.steps.last().expect("it was pushed");
-        match attempt(step, &nest) {
-            Err(panic) => return Err(described(seed, &case.plain, &case.steps, &panic)),
-            Ok(None) => {
-                count[1] += 1;
-                case.steps.pop();
-            }
-            Ok(Some(changed)) => {
-                count[0] += 1;
-                nest = changed;
+        for step in steps::random_steps(&nest, &mut rng) {
+            let def = STEPS.iter().find(|def| def.name == step.name).expect("it was made from the table");
+            let count = case.counts.entry(def.name).or_default();
+            case.steps.push(step);
+            let step = case.steps.last().expect("it was pushed");
+            match attempt(step, &nest) {
+                Err(panic) => return Err(described(seed, &case.plain, &case.steps, &panic)),
+                Ok(None) => {
+                    count[1] += 1;
+                    case.steps.pop();
+                }
+                Ok(Some(changed)) => {
+                    count[0] += 1;
+                    nest = changed;
+                }
             }
         }
     }

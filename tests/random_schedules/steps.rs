@@ -1,6 +1,7 @@
 //! Random steps, made from the usage line that each step has: so a new step takes part by being in the table.
 
-use ir::loops::Nest;
+use ir::loops::{Nest, Role, Stmt};
+use ir::ty::Ty;
 use passes::loops::STEPS;
 use passes::loops::edit::loops;
 use passes::loops::step::{Arg, Step, StepDef};
@@ -11,8 +12,51 @@ const ORDERS: [&[u32]; 5] = [&[0, 2, 1, 3], &[0, 2, 4, 1, 3, 5], &[0, 3, 1, 4, 2
 /// Types that values may be given.
 const TYPES: [&str; 4] = ["i8", "i16", "i32", "u8"];
 
+/// A step of any kind; before one that is rarely legal by itself sometimes the steps that prepare it.
+pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let step = random_step(nest, rng);
+    let prepared = match step.name.as_str() {
+        "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
+        _ => Vec::new(),
+    };
+    if prepared.is_empty() { vec![step] } else { prepared }
+}
+
+/// Operands as halfwords in the order of the loops, and a loop of a reduction in pairs.
+fn vectorized(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut sums = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::Reduce(reduce) = stmt {
+            sums.extend(reduce.loops.iter().filter(|l| l.extent % 2 == 0).map(|l| l.var));
+        }
+    });
+    if sums.is_empty() {
+        return Vec::new();
+    }
+    let axis = &nest.vars[rng.of(&sums).idx()];
+    let mut steps: Vec<String> = Vec::new();
+    for buffer in &nest.buffers {
+        match (&buffer.role, buffer.elem) {
+            (Role::Param, Ty::I8) => steps.push(format!("stage {} i16", buffer.name)),
+            (Role::Const(_), Ty::I8) => steps.push(format!("pack {} i16", buffer.name)),
+            _ => {}
+        }
+    }
+    steps.push(format!("tile {axis} 2"));
+    steps.push(format!("vectorize {axis}.i dual16"));
+    steps.iter().map(|step| parsed(step)).collect()
+}
+
+/// A step from text that has words and numbers.
+fn parsed(text: &str) -> Step {
+    let mut words = text.split_whitespace();
+    let name = words.next().expect("a step has a name").into();
+    let arg = |word: &str| word.parse().map_or_else(|_| Arg::Word(word.into()), Arg::Int);
+    Step { name, args: words.map(arg).collect() }
+}
+
 /// A step that looks legal for this nest more often than not.
-pub fn random_step(nest: &Nest, rng: &mut Rng) -> Step {
+fn random_step(nest: &Nest, rng: &mut Rng) -> Step {
     let def = &STEPS[rng.size(0, STEPS.len() - 1)];
     let mut args = Writer::new(nest, rng).args(def);
     if rng.pick(0, 11) == 0 {

@@ -65,7 +65,7 @@ pub fn pack(
     nest.body = body;
     if let Some(what) = refused {
         return Err(Diagnostic::new(format!("cannot pack `{name}`: {what}"))
-            .help("pack before loads are made of several elements"));
+            .help("loads of single elements inside of the constant can be packed"));
     }
     if sites.is_empty() {
         return Err(Diagnostic::new(format!("cannot pack `{name}`: nothing reads it")));
