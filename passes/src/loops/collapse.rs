@@ -8,7 +8,8 @@
 //!
 //! The inverse of `tile`. Loops of one reduction, one after the other, collapse the same way: the window of a convolution becomes one
 //! sum. Where the storage is contiguous along the loops, positions are those of a single loop again, since a quotient and its
-//! remainder join. The order of iterations stays, so it is always legal; the loops are named in their order, outermost first.
+//! remainder join. The order of iterations stays; the loops are named in their order, outermost first. Refused where only some of them
+//! are unrolled: what is in registers by an unrolled loop would be chosen by one that branches.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, MOST_ITERATIONS, Nest, Stmt, VarId};
@@ -43,6 +44,13 @@ pub fn collapse(nest: &mut Nest, axes: &[VarId]) -> Result<VarId, Diagnostic> {
         }
     });
     let (loops, mut body) = taken.expect("the axis is in the body")?;
+    if loops.iter().any(|l| l.unroll != loops[0].unroll) {
+        return Err(Diagnostic::new(format!(
+            "cannot collapse `{}`: some of the loops are unrolled, and others are not",
+            names.join(" ")
+        ))
+        .help("collapse first, then `unroll`"));
+    }
     let extent = loops.iter().try_fold(1u32, |product, l| product.checked_mul(l.extent));
     let Some(extent) = extent.filter(|extent| *extent <= MOST_ITERATIONS) else {
         return Err(Diagnostic::new(format!(
@@ -58,7 +66,7 @@ pub fn collapse(nest: &mut Nest, axes: &[VarId]) -> Result<VarId, Diagnostic> {
         substitute(&mut body, l.var, &value);
         rest = rest.div(l.extent);
     }
-    let collapsed = Loop { var, extent, unroll: loops.iter().all(|l| l.unroll) };
+    let collapsed = Loop { var, extent, unroll: loops[0].unroll };
     put(nest, axes, collapsed, body);
     simplify(nest);
     Ok(var)
