@@ -27,7 +27,7 @@ fn vectorized(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut sums = Vec::new();
     nest.walk(&mut |_, stmt| {
         if let Stmt::Reduce(reduce) = stmt {
-            sums.extend(reduce.loops.iter().filter(|l| l.extent % 2 == 0).map(|l| l.var));
+            sums.extend(reduce.loops.iter().filter(|l| l.extent.is_multiple_of(2)).map(|l| l.var));
         }
     });
     if sums.is_empty() {

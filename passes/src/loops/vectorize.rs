@@ -46,7 +46,7 @@ pub fn dual16(nest: &mut Nest, axis: VarId) -> Result<(), Diagnostic> {
     let name = nest.vars[axis.idx()].clone();
     let extent = loop_of(nest, axis).extent;
     if extent != 2 {
-        let help = if extent % 2 == 0 {
+        let help = if extent.is_multiple_of(2) {
             format!("split it first: `tile {name} 2`, then `vectorize {name}.i dual16`")
         } else {
             format!("make it even first: `peel {name} 1`")
