@@ -22,7 +22,7 @@ fn passes_run_in_the_order_given() {
 
 /// The list without the steps of schedules, whose reference is a document with a test of its own.
 fn passes_of(list: &str) -> String {
-    let is_pass = |line: &&str| !STEPS.iter().any(|step| line.starts_with(&format!("{} ", step.name)));
+    let is_pass = |line: &&str| line.split_whitespace().nth(1) != Some("step");
     assert_eq!(
         list.lines().filter(|line| !is_pass(line)).count(),
         STEPS.len(),
