@@ -3,10 +3,13 @@
 //!
 //! `TINYC_BLESS=1` rewrites what the files expect.
 
+mod text_files;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use text_files::{Outcome, files};
 use tinyc_ir::diag::Diagnostic;
 use tinyc_ir::loops::text::calls::{self, RunFile};
 use tinyc_ir::loops::text::{Style, parse_file, parse_nest, print_nest, print_with_lines};
@@ -15,11 +18,11 @@ use tinyc_ir::loops::{Expr, Nest, Prim, Stmt, interp};
 use tinyc_ir::text::cases::{self, Case};
 
 fn main() {
-    let mut trials = Vec::new();
-    for folder in ["loops", "run", "isel"] {
+    let mut trials = text_files::trials("loops", case_outcome);
+    for folder in ["run", "isel"] {
         for path in files(folder) {
             let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-            trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path)));
+            trials.push(Trial::test(format!("{folder}/{stem}"), move || run_calls(&path)));
         }
     }
     trials.push(Trial::test("every operation is run", every_operation_is_run));
@@ -81,65 +84,6 @@ fn operations(expr: &Expr, met: &mut BTreeSet<Prim>) {
     }
 }
 
-/// What a case gives.
-#[derive(Default)]
-struct Outcome {
-    errors: Vec<(u32, String)>,
-    output: Option<String>,
-}
-
-fn files(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder);
-    let entries = std::fs::read_dir(&folder).expect("the folder of the tests is there");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "tir"));
-    files.sort();
-    files
-}
-
-fn run_file(path: &Path) -> Result<(), Failed> {
-    let mut text = std::fs::read_to_string(path)?;
-    let bless = std::env::var_os("TINYC_BLESS").is_some();
-    if text.starts_with("//! test run") {
-        return run_calls(path, &text, bless);
-    }
-    let cases = cases::split(&text);
-    if cases.is_empty() {
-        return Err("the file has no `//! test` line".into());
-    }
-    let mut failures = Vec::new();
-    for case in cases.iter().rev() {
-        match case_outcome(case) {
-            Err(failure) => failures.push(format!("line {}: {failure}", case.line)),
-            Ok(outcome) if bless => {
-                text = cases::bless(&text, case, &outcome.errors, outcome.output.as_deref());
-            }
-            Ok(outcome) => failures.extend(compare(case, &outcome)),
-        }
-    }
-    if bless {
-        std::fs::write(path, &text)?;
-    }
-    failures.reverse();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
-}
-
-fn compare(case: &Case, outcome: &Outcome) -> Vec<String> {
-    let mut failures = Vec::new();
-    for (line, message) in outcome.errors.iter().filter(|error| !case.errors.contains(error)) {
-        failures.push(format!("line {line}: unexpected {message}"));
-    }
-    for (line, message) in case.errors.iter().filter(|error| !outcome.errors.contains(error)) {
-        failures.push(format!("line {line}: missing {message}"));
-    }
-    if case.output != outcome.output {
-        let shown = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (wanted, found) = (shown(&case.output), shown(&outcome.output));
-        failures.push(format!("line {}: expected\n{wanted}found\n{found}", case.line));
-    }
-    failures
-}
-
 fn case_outcome(case: &Case) -> Result<Outcome, String> {
     match case.kind.as_str() {
         "print" => print(case),
@@ -158,7 +102,7 @@ fn case_outcome(case: &Case) -> Result<Outcome, String> {
 fn print(case: &Case) -> Result<Outcome, String> {
     let printed = match print_file(&case.input) {
         Ok(printed) => printed,
-        Err(error) => return Ok(Outcome { errors: vec![located(&error)], output: None }),
+        Err(error) => return Ok(Outcome::refused(&[error])),
     };
     let again =
         print_file(&printed).map_err(|error| format!("the print does not parse: {error}\n{printed}"))?;
@@ -216,7 +160,8 @@ fn faults(case: &Case) -> Result<Outcome, String> {
 }
 
 /// Runs the calls of a file, as it stands and as it prints, with and without checks.
-fn run_calls(path: &Path, text: &str, bless: bool) -> Result<(), Failed> {
+fn run_calls(path: &Path) -> Result<(), Failed> {
+    let text = &std::fs::read_to_string(path)?;
     let wrong = errors(text);
     if let Some((line, message)) = wrong.first() {
         return Err(format!("line {line}: {message}").into());
@@ -225,7 +170,7 @@ fn run_calls(path: &Path, text: &str, bless: bool) -> Result<(), Failed> {
         let mut params: Vec<&mut [u8]> = memory.iter_mut().map(Vec::as_mut_slice).collect();
         interp::run_checked(nest, &mut params)
     };
-    if bless {
+    if std::env::var_os("TINYC_BLESS").is_some() {
         let blessed = calls::bless(text, &mut |nest, memory| slices(memory, nest))?;
         std::fs::write(path, blessed)?;
         return Ok(());
