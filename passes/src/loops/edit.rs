@@ -183,10 +183,15 @@ pub fn visit_indices_of(expr: &mut Expr, visit: &mut dyn FnMut(&mut Index)) {
 
 /// Gives every loop inside a block a variable of its own with the same name: for a copy of the block.
 pub fn renew_vars(nest: &mut Nest, block: &mut [Stmt]) {
+    rename_vars(nest, block, "");
+}
+
+/// Gives every loop inside a block a variable of its own whose name ends with `suffix`: for a copy that steps can name.
+pub fn rename_vars(nest: &mut Nest, block: &mut [Stmt], suffix: &str) {
     let mut old = Vec::new();
     collect_vars(block, &mut old);
     for var in old {
-        let new = nest.add_var(nest.vars[var.idx()].clone());
+        let new = nest.add_var(format!("{}{suffix}", nest.vars[var.idx()]));
         substitute(block, var, &Index::var(new));
         replace_loop_var(block, var, new);
     }

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The dimensions are the loops on which the load depends, outermost first; the innermost loop of a reduction comes last, so
-//! that what one sum reads lies together. Named axes give another order. Each place that reads the constant gets its own.
+//! that what one sum reads lies together. Named axes give another order. Places that read the constant in
+//! one way share what they read, others get their own.
 //! Legal where no element would be stored twice and, for a narrower type, where every value fits.
 
 use ir::diag::Diagnostic;
@@ -71,10 +72,17 @@ pub fn pack(
         return Err(Diagnostic::new(format!("cannot pack `{name}`: nothing reads it")));
     }
     let mut packed = Vec::with_capacity(sites.len());
+    let mut made: Vec<(Layout, BufferId)> = Vec::new();
     for (access, loops) in sites {
         let loops = if axes.is_empty() { loops } else { ordered(nest, &name, loops, axes)? };
         check_size(nest, &access, &loops)?;
-        packed.push((constant_of(nest, &access, elem, &loops), loops));
+        let layout = layout(&access, &loops);
+        let constant = match made.iter().find(|(have, _)| *have == layout) {
+            Some((_, constant)) => *constant,
+            None => constant_of(nest, &access, elem, &loops),
+        };
+        made.push((layout, constant));
+        packed.push((constant, loops));
     }
     let mut body = std::mem::take(&mut nest.body);
     let mut next = packed.iter();
@@ -86,7 +94,9 @@ pub fn pack(
         }
     });
     nest.body = body;
-    Ok(packed.into_iter().map(|(made, _)| made).collect())
+    let mut constants: Vec<BufferId> = packed.into_iter().map(|(made, _)| made).collect();
+    constants.dedup();
+    Ok(constants)
 }
 
 /// The constant called `name`.
@@ -200,6 +210,16 @@ fn check_size(nest: &Nest, access: &Access, loops: &[Loop]) -> Result<(), Diagno
             .help("each element must be read by one iteration of the loops that it depends on"));
     }
     Ok(())
+}
+
+/// Extents, and the element at each position, whatever the loops are called.
+type Layout = (Vec<u32>, Vec<Index>);
+
+fn layout(access: &Access, loops: &[Loop]) -> Layout {
+    let position =
+        |var: VarId| loops.iter().position(|l| l.var == var).expect("a load varies with these loops alone");
+    let plain = |index: &Index| index.substitute(&|var| Index::var(VarId::new(position(var))));
+    (loops.iter().map(|l| l.extent).collect(), access.index.iter().map(plain).collect())
 }
 
 /// Adds the constant that holds what `access` reads in the iterations of `loops`.

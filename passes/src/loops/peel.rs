@@ -7,14 +7,15 @@
 //! for i.rest in 0..2 { S(i.rest + 8) }
 //! ```
 //!
-//! `peel AXIS first COUNT` takes the first ones off, into `i.first` in front. A loop of a reduction must be its only one: the
+//! `peel AXIS first COUNT` takes the first ones off, into `i.first` in front. The loops inside of the part that is taken off get names with the
+//! same ending, so that steps can name them. A loop of a reduction must be its only one: the
 //! reduction then repeats its update in two loops, one after the other. The order of iterations stays, so it is always legal
 //! for a count below the extent.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, Nest, Stmt, VarId};
 
-use super::edit::{Site, loop_of, rename_locals, renew_vars, substitute, with_loop};
+use super::edit::{Site, loop_of, rename_locals, rename_vars, substitute, with_loop};
 use super::step::{Arg, StepDef};
 
 /// The step.
@@ -38,7 +39,8 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
         let message = format!("cannot peel {count} iterations off `{name}`: its extent is {}", around.extent);
         return Err(Diagnostic::new(message).help(format!("legal: 1 to {}", around.extent.saturating_sub(1))));
     }
-    let part = nest.add_var(format!("{name}.{}", if first { "first" } else { "rest" }));
+    let suffix = if first { ".first" } else { ".rest" };
+    let part = nest.add_var(format!("{name}{suffix}"));
     let kept = around.extent - count;
     let main = Loop { extent: kept, ..around.clone() };
     let taken = Loop { var: part, extent: count, unroll: around.unroll };
@@ -47,7 +49,7 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
 
     let mut body = take_body(nest, axis).ok_or_else(|| several(&name))?;
     let mut copy = body.clone();
-    renew_vars(nest, &mut copy);
+    rename_vars(nest, &mut copy, suffix);
     rename_locals(nest, &mut copy);
     substitute(&mut body, axis, &shift(axis, of_main));
     substitute(&mut copy, axis, &shift(part, of_part));
