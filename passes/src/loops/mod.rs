@@ -1,5 +1,6 @@
 //! Rewrites of loop nests: what a layer does stays, how it does it changes.
 
+pub mod basis;
 pub mod border;
 pub mod byte_function;
 pub mod collapse;

@@ -97,13 +97,18 @@ impl Interval {
         Self { low, high }
     }
 
+    /// Whether every value is one of the other's.
+    pub fn is_within(self, other: Self) -> bool {
+        other.low <= self.low && self.high <= other.high
+    }
+
     /// The sums.
-    fn plus(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         Self { low: self.low.saturating_add(other.low), high: self.high.saturating_add(other.high) }
     }
 
     /// The products.
-    fn times(self, other: Self) -> Self {
+    pub fn times(self, other: Self) -> Self {
         let product = |a: i64, b: i64| a.saturating_mul(b);
         let [a, b] = [product(self.low, other.low), product(self.low, other.high)];
         let [c, d] = [product(self.high, other.low), product(self.high, other.high)];
