@@ -1,5 +1,6 @@
 //! tinyc as a library: the compiler as calls, what it writes beside the object file, and an emulated device.
 
+mod defaults;
 pub mod emulate;
 pub mod header;
 pub mod link;

@@ -109,6 +109,12 @@ pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Sch
     schedule.unwrap_or(&Schedule::default()).in_use(&lowering::lower(graph)?)
 }
 
+/// The schedule that the rules choose for a core.
+pub fn default_schedule(graph: &Graph, core: &'static dyn Core, fpu: bool) -> Result<Schedule, Diagnostic> {
+    let options = layer::Options { core, fpu, allocators: layer::ALLOCATORS };
+    crate::defaults::schedule(&lowering::lower(graph)?, options)
+}
+
 /// Emits a program, whose schedule has been applied.
 pub fn generate(
     program: &Program,

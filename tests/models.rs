@@ -1,7 +1,8 @@
 //! Every level against the golden outputs of whole models: one table, a row for each model.
 //!
 //! `cargo test --test models -- --nocapture` prints it. Columns: evaluation of the graph, of the simplified graph, of the
-//! loop nests by the interpreter and as host code, and the object file on each emulated core. Cells count the cases that
+//! loop nests by the interpreter and as host code, and the object file on each emulated core, as lowered and with the default
+//! schedule. Cells count the cases that
 //! are right to the last bit. Without `TINYC_TEST_ALL=1` only the networks named here and our own models run.
 //!
 //! A model whose int8 body stands between floats is compiled without them: its object takes and gives the integers.
@@ -13,7 +14,7 @@ use ir::graph::ops::Quantize;
 use ir::graph::{Graph, Op, Tensor};
 use ir::loops::{Program, interp};
 use ir::ty::{TensorType, Ty};
-use isel_thumb2::cores::CORES;
+use isel_thumb2::cores::{CORES, Core};
 use rayon::prelude::*;
 use test_support::{Case, Golden, Model, all_models};
 use tinyc::emulate::run_on;
@@ -42,7 +43,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 struct Row {
     name: String,
     /// A column's name with the number of right cases, or why there are none.
-    cells: Vec<(&'static str, Result<usize, String>)>,
+    cells: Vec<(String, Result<usize, String>)>,
     n_cases: usize,
 }
 
@@ -77,21 +78,23 @@ fn row(model: &Model) -> Option<Row> {
     let plain = frontends::tflite::load(&bytes, "m").ok()?;
     let golden = model.golden();
     let mut row = Row { name: model.name.clone(), cells: Vec::new(), n_cases: golden.cases.len() };
-    row.cells.push(("graph", Ok(right_cases(&golden, |case| Ok(eval(&plain, &case.inputs))).unwrap_or(0))));
+    row.add("graph", Ok(right_cases(&golden, |case| Ok(eval(&plain, &case.inputs))).unwrap_or(0)));
     let levels = pipeline::graph(&bytes, "m", &mut |_, _| {}).map_err(|errors| errors[0].to_string());
     let levels = levels.and_then(|graph| {
         let program = pipeline::program(&graph, None, &mut |_, _| {}).map_err(|error| error.to_string())?;
         Ok((graph, program))
     });
     match levels {
-        Err(error) => row.cells.push(("simplified", Err(error))),
+        Err(error) => row.add("simplified", Err(error)),
         Ok((graph, program)) => {
             let golden = Boundary::of(&plain, &graph).integers(golden);
-            row.cells.push(("simplified", right_cases(&golden, |case| Ok(eval(&graph, &case.inputs)))));
-            row.cells.push(("interpreter", interpreter(&program, &golden)));
-            row.cells.push(("host", host(&program, &golden)));
+            row.add("simplified", right_cases(&golden, |case| Ok(eval(&graph, &case.inputs))));
+            row.add("interpreter", interpreter(&program, &golden));
+            row.add("host", host(&program, &golden));
             for core in CORES {
-                row.cells.push((core.name(), emulated(&program, &golden, core.name())));
+                row.add(core.name(), emulated(&program, &golden, core.name()));
+                let column = format!("{} default", core.name());
+                row.add(column, scheduled(&graph, *core).and_then(|p| emulated(&p, &golden, core.name())));
             }
         }
     }
@@ -99,13 +102,17 @@ fn row(model: &Model) -> Option<Row> {
 }
 
 impl Row {
+    fn add(&mut self, column: impl Into<String>, cell: Result<usize, String>) {
+        self.cells.push((column.into(), cell));
+    }
+
     fn is_right(&self) -> bool {
         self.cells.iter().all(|(_, cell)| *cell == Ok(self.n_cases)) && self.n_cases > 0
     }
 }
 
 fn print(row: &Row) {
-    let cell = |(column, cell): &(&str, Result<usize, String>)| match cell {
+    let cell = |(column, cell): &(String, Result<usize, String>)| match cell {
         Ok(right) => format!("{column} {right}/{}", row.n_cases),
         Err(error) => format!("{column} failed: {error}"),
     };
@@ -137,6 +144,12 @@ fn host(program: &Program, golden: &Golden) -> Result<usize, String> {
         let inputs: Vec<&[u8]> = case.inputs.iter().map(Vec::as_slice).collect();
         code.run(&inputs).map_err(|error| error.to_string())
     })
+}
+
+/// The program with the schedule that the rules choose.
+fn scheduled(graph: &Graph, core: &'static dyn Core) -> Result<Program, String> {
+    let schedule = pipeline::default_schedule(graph, core, true).map_err(|error| error.to_string())?;
+    pipeline::program(graph, Some(&schedule), &mut |_, _| {}).map_err(|error| error.to_string())
 }
 
 fn emulated(program: &Program, golden: &Golden, cpu: &str) -> Result<usize, String> {

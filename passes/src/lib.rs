@@ -2,6 +2,7 @@
 //!
 //! The crate knows no file and no instruction; the order of the graph passes is [`graph::PIPELINE`].
 
+pub mod defaults;
 pub mod graph;
 pub mod loops;
 pub mod proofs;

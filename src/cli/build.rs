@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Also make PREFIX_run_until(arena, layer), which runs the layers before that one
     #[arg(long)]
     run_until: bool,
-    /// How layers are computed: a file as `--emit schedule` prints it
+    /// How layers are computed: `none`, `default`, or a file as `--emit schedule` prints it
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
     /// Print this, which `--schedule` takes back, and write no file
@@ -84,7 +84,10 @@ pub fn main(arguments: &Arguments) -> Outcome {
     }
     let targets = arguments.output.as_deref().map(Targets::of).transpose()?;
     let model = read(&arguments.model)?;
-    let schedule = schedule(arguments.schedule.as_deref())?;
+    let schedule = schedule(arguments.schedule.as_deref(), || {
+        let graph = pipeline::graph(&model, &header::identifier(stem(&arguments.model)?), &mut |_, _| {})?;
+        Ok(pipeline::default_schedule(&graph, core(&arguments.cpu), !arguments.no_fpu)?)
+    })?;
     // What has a place is in the schedule: the model is no text.
     let in_schedule = |failed: Failed| Failed { file: arguments.schedule.clone(), ..failed };
     if arguments.print_after.is_some() || arguments.stop_after.is_some() {

@@ -99,9 +99,15 @@ fn read_text(path: &Path) -> Result<String, Diagnostic> {
         .map_err(|_| Diagnostic::new(format!("`{}` is not text in UTF-8", path.display())))
 }
 
-/// The schedule in a file, where one is named.
-fn schedule(path: Option<&Path>) -> Result<Option<Schedule>, Failed> {
-    let Some(path) = path else { return Ok(None) };
+/// The schedule that `--schedule` names: `none`, `default`, for which `default` is called, or the one in a file.
+fn schedule(
+    named: Option<&Path>,
+    default: impl FnOnce() -> Result<Schedule, Failed>,
+) -> Result<Option<Schedule>, Failed> {
+    let Some(path) = named.filter(|path| *path != Path::new("none")) else { return Ok(None) };
+    if path == Path::new("default") {
+        return default().map(Some);
+    }
     Schedule::parse(&read_text(path)?).map(Some).map_err(|error| Failed::in_file(Some(path), vec![error]))
 }
 

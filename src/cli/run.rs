@@ -10,7 +10,7 @@ use ir::diag::Diagnostic;
 use ir::graph::{Graph, Value};
 use ir::loops::Program;
 use ir::ty::{TensorType, Ty};
-use isel_thumb2::cores::{CORES, Core};
+use isel_thumb2::cores::{self, CORES, Core};
 use tinyc::emulate::run_on;
 use tinyc::header;
 use tinyc::link::Board;
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// What to run it on: this machine, or an emulated board with this core
     #[arg(long, value_parser = places(), default_value = HOST)]
     on: String,
-    /// How layers are computed: a file as `tinyc build --emit schedule` prints it
+    /// How layers are computed: `none`, `default`, or a file as `tinyc build --emit schedule` prints it
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
     /// The right class of each case, a byte each: prints predictions beside labels, and the accuracy
@@ -76,7 +76,10 @@ pub fn main(arguments: &Arguments) -> Outcome {
     if let Some(labels) = &labels {
         input::check_labels(labels, cases.len(), output_types(&graph)[0].len())?;
     }
-    let schedule = schedule(arguments.schedule.as_deref())?;
+    let schedule = schedule(arguments.schedule.as_deref(), || {
+        let target = cores::by_name(&arguments.on).unwrap_or(CORES[0]);
+        Ok(pipeline::default_schedule(&graph, target, true)?)
+    })?;
     let program = pipeline::program(&graph, schedule.as_ref(), &mut |_, _| {})
         .map_err(|error| Failed::in_file(arguments.schedule.as_deref(), vec![error]))?;
     let ran = match arguments.on.as_str() {

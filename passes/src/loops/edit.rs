@@ -78,6 +78,23 @@ pub fn axes(nest: &Nest) -> Vec<VarId> {
     loops(nest).into_iter().map(|l| l.var).collect()
 }
 
+/// The variables of a loop of the body and of those inside of it.
+pub fn axes_within(nest: &Nest, axis: VarId) -> Vec<VarId> {
+    let mut body = nest.body.clone();
+    let inside = with_loop(&mut body, axis, &mut |site| {
+        let mut found = vec![axis];
+        match site {
+            Site::For(block, at) => collect_vars(&block[at..=at], &mut found),
+            Site::Reduction(block, at, _) => match &block[at] {
+                Stmt::Reduce(reduce) => collect_vars(&reduce.update, &mut found),
+                _ => unreachable!("a site is a reduction"),
+            },
+        }
+        found
+    });
+    inside.unwrap_or_default()
+}
+
 /// The loops of the body, in the order of the text.
 pub fn loops(nest: &Nest) -> Vec<Loop> {
     let mut out = Vec::new();

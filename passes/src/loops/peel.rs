@@ -8,14 +8,14 @@
 //! ```
 //!
 //! `peel AXIS first COUNT` takes the first ones off, into `i.first` in front. The loops inside of the part that is taken off get names with the
-//! same ending, so that steps can name them. A loop of a reduction must be its only one: the
+//! same ending, so that steps can name them; where that name is taken, it is `.rest2`, `.rest3` and so on. A loop of a reduction must be its only one: the
 //! reduction then repeats its update in two loops, one after the other. The order of iterations stays, so it is always legal
 //! for a count below the extent.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, Nest, Stmt, VarId};
 
-use super::edit::{Site, loop_of, rename_locals, rename_vars, substitute, with_loop};
+use super::edit::{Site, axes, axes_within, loop_of, rename_locals, rename_vars, substitute, with_loop};
 use super::step::{Arg, StepDef};
 
 /// The step.
@@ -39,7 +39,7 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
         let message = format!("cannot peel {count} iterations off `{name}`: its extent is {}", around.extent);
         return Err(Diagnostic::new(message).help(format!("legal: 1 to {}", around.extent.saturating_sub(1))));
     }
-    let suffix = if first { ".first" } else { ".rest" };
+    let suffix = suffix(nest, axis, if first { ".first" } else { ".rest" });
     let part = nest.add_var(format!("{name}{suffix}"));
     let kept = around.extent - count;
     let main = Loop { extent: kept, ..around.clone() };
@@ -49,7 +49,7 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
 
     let mut body = take_body(nest, axis).ok_or_else(|| several(&name))?;
     let mut copy = body.clone();
-    rename_vars(nest, &mut copy, suffix);
+    rename_vars(nest, &mut copy, &suffix);
     rename_locals(nest, &mut copy);
     substitute(&mut body, axis, &shift(axis, of_main));
     substitute(&mut copy, axis, &shift(part, of_part));
@@ -64,6 +64,18 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
         }
     });
     Ok(())
+}
+
+/// `ending`, with the least number behind it that gives no loop the name of another one.
+fn suffix(nest: &Nest, axis: VarId, ending: &str) -> String {
+    let names: Vec<&str> = axes(nest).iter().map(|var| nest.vars[var.idx()].as_str()).collect();
+    let clashes = |suffix: &str| {
+        let renamed =
+            axes_within(nest, axis).into_iter().map(|var| format!("{}{suffix}", nest.vars[var.idx()]));
+        renamed.into_iter().any(|name| names.contains(&name.as_str()))
+    };
+    let numbered = (1u32..).map(|n| if n == 1 { ending.to_string() } else { format!("{ending}{n}") });
+    numbered.into_iter().find(|suffix| !clashes(suffix)).expect("a nest has finitely many loops")
 }
 
 /// The statements that the loop repeats, left empty; `None` for one of several loops of a reduction.

@@ -1,0 +1,74 @@
+//! A schedule that grows with the nest that it makes.
+
+use ir::diag::Diagnostic;
+use ir::loops::{Loop, Nest};
+
+use crate::loops::edit::loops;
+use crate::schedule::Schedule;
+
+/// Steps, and the nest that they lead to.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The nest after all steps.
+    pub nest: Nest,
+    /// The lines of the schedule, each with one step or several.
+    pub lines: Vec<String>,
+}
+
+/// That a step of a draft is not legal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck;
+
+impl Draft {
+    /// No steps yet.
+    pub fn new(nest: &Nest) -> Self {
+        Self { nest: nest.clone(), lines: Vec::new() }
+    }
+
+    /// Appends steps that the draft cannot do without.
+    pub fn step(&mut self, steps: impl Into<String>) -> Result<(), Stuck> {
+        if self.attempt(steps) { Ok(()) } else { Err(Stuck) }
+    }
+
+    /// Appends steps where all of them are legal; tells whether they are.
+    pub fn attempt(&mut self, steps: impl Into<String>) -> bool {
+        let steps = steps.into();
+        match self.applied(&steps) {
+            Ok(nest) => {
+                self.nest = nest;
+                self.lines.push(steps);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Appends the first of these that is legal; tells whether one is.
+    pub fn first_of(&mut self, alternatives: &[&str]) -> bool {
+        alternatives.iter().any(|steps| self.attempt(*steps))
+    }
+
+    /// The loop of this name, if there is exactly one.
+    pub fn axis(&self, name: &str) -> Option<Loop> {
+        let named = |l: &Loop| self.nest.vars[l.var.idx()] == name;
+        let mut found = loops(&self.nest).into_iter().filter(named);
+        let only = found.next()?;
+        found.next().is_none().then_some(only)
+    }
+
+    /// The extent of the loop of this name; 0 where there is no such loop.
+    pub fn extent(&self, name: &str) -> u32 {
+        self.axis(name).map_or(0, |l| l.extent)
+    }
+
+    /// The text of the schedule: its lines without scope.
+    pub fn text(&self) -> String {
+        self.lines.iter().map(|line| format!("  {line}\n")).collect()
+    }
+
+    fn applied(&self, steps: &str) -> Result<Nest, Diagnostic> {
+        let mut nest = self.nest.clone();
+        Schedule::parse_steps(steps)?.apply_to(&mut nest, &mut |_, _| {})?;
+        Ok(nest)
+    }
+}
