@@ -13,6 +13,7 @@ use std::time::Duration;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
 use ir::loops::{BufferId, Nest, Role, interp};
+use isel_thumb2::cores::Core;
 use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::layer::{ALLOCATORS, Options};
 use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
@@ -60,10 +61,15 @@ pub struct Case {
 
 impl Case {
     /// Interprets the nest, then takes it through the passes that code generation asks for.
-    pub fn new(mut nest: Nest, before: Vec<Vec<u8>>) -> Result<Self, String> {
+    pub fn new(nest: Nest, before: Vec<Vec<u8>>) -> Result<Self, String> {
         let mut after = before.clone();
         let mut params: Vec<&mut [u8]> = after.iter_mut().map(Vec::as_mut_slice).collect();
         interp::run(&nest, &mut params).map_err(|error| error.to_string())?;
+        Self::expecting(nest, before, after)
+    }
+
+    /// Takes the nest through the passes that code generation asks for; the caller knows what it must give.
+    pub fn expecting(mut nest: Nest, before: Vec<Vec<u8>>, after: Vec<Vec<u8>>) -> Result<Self, String> {
         for pass in passes::loops::PASSES {
             (pass.run)(&mut nest).map_err(|error| error.to_string())?;
         }
@@ -254,6 +260,35 @@ pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
     let outcome = run_on(device.board, &program.firmware(true), &[vec![program.input()]], LIMIT)
         .map_err(|error| error.to_string())?;
     program.compare(&outcome.outputs[0][0])
+}
+
+/// Runs one nest as the compiler emits it for a core, with the data of each case; gives its predicted cycles. Without `boards`
+/// it is only compiled.
+pub fn run_as_compiled(cases: &[Case], core: &'static dyn Core, boards: bool) -> Result<u64, String> {
+    let one = &cases[..1];
+    let settings = Settings {
+        options: Options { core, fpu: true, allocators: ALLOCATORS },
+        ..settings(true, ALLOCATORS)
+    };
+    let layout = Layout::new(one);
+    let job = Job { nest: &one[0].nest, offsets: layout.offsets[0].clone(), lines: &[], line: 0 };
+    let layer = compile_layer(&job, &settings).map_err(|error| error.to_string())?;
+    let cycles = layer.emitted.cycles(core);
+    let Some(board) = Board::of_cpu(core.name()).filter(|_| boards) else { return Ok(cycles) };
+    let object = assemble(vec![layer.clone()], &settings).map_err(|error| error.to_string())?;
+    let program = Program { layers: vec![layer], object, layout, cases: one.to_vec() };
+    let image = |case: &Case, params: fn(&Case) -> &Vec<Vec<u8>>| {
+        program.layout.image(std::slice::from_ref(case), params)
+    };
+    let inputs: Vec<_> = cases.iter().map(|case| vec![image(case, |case| &case.before).0]).collect();
+    let outcome =
+        run_on(board, &program.firmware(true), &inputs, LIMIT).map_err(|error| error.to_string())?;
+    for (case, outputs) in cases.iter().zip(&outcome.outputs) {
+        let (wanted, scratch) = image(case, |case| &case.after);
+        compare(one, &program.layout, &outputs[0], &wanted, &scratch)
+            .map_err(|error| format!("{}: {error}", core.name()))?;
+    }
+    Ok(cycles)
 }
 
 /// Names the buffer of each case where the arena differs from what is wanted, scratch left aside.

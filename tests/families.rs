@@ -1,0 +1,268 @@
+//! The kernel families: each is a schedule, exact as emitted code on both emulated cores, with its cycles for one
+//! multiply-accumulate beside those of the best hand-written kernel that was measured.
+//!
+//! A family is a file `tests/schedules/<family>.schedule` and a row below. The first comment in the file says what it is for:
+//!
+//! ```text
+//! schedule 1
+//! // model kws_ref_model                                                  Layers of this model, or
+//! // shape conv2d x 13 10 12 w 20 3 3 stride 2 2 pad 0 1 0 1               the layer of that operator, with random weights:
+//! // shape depthwise_conv2d x 13 10 12 w 3 3 stride 1 1 pad 1 1 1 1        rows, columns, channels; margins above, below, left, right;
+//! // shape fully_connected x 40 w 12                                      depths.
+//! layer conv2d_2:
+//!   …
+//! ```
+//!
+//! The layers that the schedule changes give what the plain nests give: in the interpreter, and as the code that the compiler emits for
+//! each core. `TINYC_TEST_ONLY=gemm cargo test --test families -- --nocapture` runs the families whose names begin so.
+
+mod emitted;
+
+use std::fmt::Write;
+use std::fs;
+
+use ir::graph::ops::{Conv2d, DepthwiseConv2d, FullyConnected};
+use ir::graph::{Graph, Tensor};
+use ir::loops::{Layer, Nest, Program, interp};
+use ir::ty::{Quant, TensorType, Ty};
+use isel_thumb2::cores::CORES;
+use passes::schedule::Schedule;
+use rayon::prelude::*;
+use test_support::operators::{Rng, graph_of, memory};
+use test_support::{Model, all_models, repository};
+use tinyc::pipeline;
+
+/// A row of the table.
+struct Family {
+    /// The stem of its file.
+    name: &'static str,
+    /// Cycles for one multiply-accumulate of a whole layer like this on M4 and M7: sections 3 to 6 of the kernel measurements.
+    wanted: [f64; 2],
+}
+
+#[rustfmt::skip] // One family per line.
+const FAMILIES: &[Family] = &[
+    Family { name: "gemm_2x4_int16",       wanted: [1.10, 0.58] }, // 64 -> 64 channels.
+    Family { name: "gemm_2x4_int16_other", wanted: [1.19, 0.65] }, // 32 -> 32 is the nearest that was measured.
+];
+
+/// What was found out about a family.
+struct Outcome {
+    layers: Vec<String>,
+    macs: u64,
+    /// By core.
+    cycles: Vec<u64>,
+}
+
+/// A layer before and after its schedule.
+struct Scheduled {
+    plain: Nest,
+    nest: Nest,
+    macs: u64,
+}
+
+#[test]
+fn families_are_exact() {
+    let only = std::env::var("TINYC_TEST_ONLY").unwrap_or_default();
+    let families: Vec<&Family> = FAMILIES.iter().filter(|family| family.name.starts_with(&only)).collect();
+    let models = all_models();
+    let outcomes: Vec<_> = families.par_iter().map(|family| (family, outcome(family, &models))).collect();
+    println!("{}", table(&outcomes));
+    let failures: Vec<String> = outcomes
+        .iter()
+        .filter_map(|(family, outcome)| Some(format!("{}: {}", family.name, outcome.as_ref().err()?)))
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Every file belongs to a row.
+#[test]
+fn every_schedule_is_tested() {
+    let entries = fs::read_dir(repository().join("tests/schedules")).expect("the folder is there");
+    for entry in entries {
+        let path = entry.expect("it can be read").path();
+        let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        assert!(FAMILIES.iter().any(|family| family.name == stem), "{stem} is in no row");
+    }
+}
+
+/// `None` where the model is not there.
+fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String> {
+    let path = repository().join(format!("tests/schedules/{}.schedule", family.name));
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let schedule = Schedule::parse(&text).map_err(|error| error.to_string())?;
+    if schedule.to_string() != text {
+        return Err(format!("it prints as something else:\n{schedule}"));
+    }
+    let subject = text.lines().find_map(|line| line.strip_prefix("// ")).ok_or("no comment names a model")?;
+    let Some(graph) = graph(subject, models)? else { return Ok(None) };
+    let layers = scheduled(&graph, &schedule)?;
+    let mut outcome = Outcome { layers: Vec::new(), macs: 0, cycles: vec![0; CORES.len()] };
+    for layer in &layers {
+        let cycles =
+            layer.run().map_err(|error| format!("`{}`: {error}\n{}", layer.nest.name, layer.nest))?;
+        outcome.cycles.iter_mut().zip(cycles).for_each(|(sum, cycles)| *sum += cycles);
+        outcome.macs += layer.macs;
+        outcome.layers.push(layer.nest.name.clone());
+    }
+    Ok(Some(outcome))
+}
+
+/// The network that a comment names.
+fn graph(subject: &str, models: &[Model]) -> Result<Option<Graph>, String> {
+    let words: Vec<&str> = subject.split_whitespace().collect();
+    match words[..] {
+        ["model", name, ..] => {
+            let Some(model) = models.iter().find(|model| model.name == name) else { return Ok(None) };
+            let graph = pipeline::graph(&model.read(), "model", &mut |_, _| {});
+            graph.map(Some).map_err(|errors| format!("{errors:?}"))
+        }
+        ["shape", operator, ..] => {
+            let graph = operator_of(operator, &|key| numbers(&words, key));
+            graph.map(Some).ok_or_else(|| format!("`{subject}` is no operator"))
+        }
+        _ => Err(format!("`{subject}` names neither a model nor a shape")),
+    }
+}
+
+/// The numbers behind a word.
+fn numbers(words: &[&str], key: &str) -> Vec<usize> {
+    let behind = words.iter().skip_while(|word| **word != key).skip(1);
+    behind.map_while(|word| word.trim_end_matches(',').parse().ok()).collect()
+}
+
+/// An operator with random weights, as they are after training: all values, several scales, and a fused activation.
+fn operator_of(name: &str, of: &dyn Fn(&str) -> Vec<usize>) -> Option<Graph> {
+    let mut rng = Rng::new(7);
+    let rng = &mut rng;
+    let (x, w) = (of("x"), of("w"));
+    let clamp = [-128, 127];
+    let windows = || {
+        let (stride, pad) = (of("stride"), of("pad"));
+        Some((
+            (*stride.first()?, *stride.get(1)?),
+            [[*pad.first()?, *pad.get(1)?], [*pad.get(2)?, *pad.get(3)?]],
+        ))
+    };
+    match (name, &x[..], &w[..]) {
+        ("conv2d", &[rows, columns, depth], &[n, height, width]) => {
+            let (stride, pad) = windows()?;
+            let op = Conv2d { stride: stride.into(), dilation: [1, 1], pad, clamp };
+            let w = weights(rng, &[n, height, width, depth], 0);
+            graph_of(
+                op,
+                &input(&[1, rows, columns, depth]),
+                &[w, biases(rng, n)],
+                output(height * width * depth),
+            )
+        }
+        ("depthwise_conv2d", &[rows, columns, depth], &[height, width]) => {
+            let (stride, pad) = windows()?;
+            let op = DepthwiseConv2d { stride: stride.into(), dilation: [1, 1], pad, multiplier: 1, clamp };
+            let w = weights(rng, &[1, height, width, depth], 3);
+            graph_of(op, &input(&[1, rows, columns, depth]), &[w, biases(rng, depth)], output(height * width))
+        }
+        ("fully_connected", &[depth], &[n]) => {
+            let w = weights(rng, &[n, depth], 0);
+            graph_of(FullyConnected { clamp }, &input(&[1, depth]), &[w, biases(rng, n)], output(depth))
+        }
+        _ => None,
+    }
+}
+
+fn input(shape: &[usize]) -> TensorType {
+    TensorType::quantized(Ty::I8, shape, 0.02, -5)
+}
+
+/// A scale with which sums of so many products fill the range, from the zero point on.
+fn output(products: usize) -> Quant {
+    TensorType::quantized(Ty::I8, &[], 0.0005 * 60.0 * (products as f32).sqrt(), -128).quant
+}
+
+fn weights(rng: &mut Rng, shape: &[usize], axis: usize) -> Tensor {
+    let mut ty = TensorType::quantized(Ty::I8, shape, 0.02, 0);
+    ty.quant = Quant::PerChannel { axis, scales: (0..shape[axis]).map(|_| rng.scale(0.01)).collect() };
+    let values: Vec<i8> = (0..ty.len()).map(|_| rng.pick(-127, 127) as i8).collect();
+    Tensor::from_i8s(&ty, &values)
+}
+
+fn biases(rng: &mut Rng, len: usize) -> Tensor {
+    let values: Vec<i32> = (0..len).map(|_| rng.pick(-5000, 5000) as i32).collect();
+    Tensor::from_i32s(&TensorType::new(Ty::I32, &[len]), &values)
+}
+
+/// The layers that the schedule changes.
+fn scheduled(graph: &Graph, schedule: &Schedule) -> Result<Vec<Scheduled>, String> {
+    let plain = lowering::lower(graph).map_err(|error| error.to_string())?;
+    let mut program: Program = plain.clone();
+    schedule.apply(&mut program, &mut |_, _| {}).map_err(|error| error.to_string())?;
+    let pair =
+        |(plain, layer): (Layer, Layer)| Scheduled { plain: plain.nest, nest: layer.nest, macs: layer.macs };
+    let changed = |(plain, layer): &(Layer, Layer)| plain.nest != layer.nest;
+    Ok(plain.layers.into_iter().zip(program.layers).filter(changed).map(pair).collect())
+}
+
+impl Scheduled {
+    /// Cycles on each core; an error where a result differs.
+    fn run(&self) -> Result<Vec<u64>, String> {
+        let cases = self.cases()?;
+        let boards = emitted::ready();
+        CORES.iter().map(|core| emitted::run_as_compiled(&cases, *core, boards)).collect()
+    }
+
+    /// Random data and both extremes, with what the plain nest makes of them.
+    fn cases(&self) -> Result<Vec<emitted::Case>, String> {
+        let mut plain = self.plain.clone();
+        passes::loops::legalize(&mut plain).map_err(|error| error.to_string())?;
+        let mut host = host::compile_nest(&plain).map_err(|error| error.to_string())?;
+        let random = memory(&self.plain, 1);
+        let all = |value: i8| -> Vec<Vec<u8>> {
+            random.iter().map(|bytes| vec![value as u8; bytes.len()]).collect()
+        };
+        let mut cases = Vec::new();
+        for before in [random.clone(), all(-128), all(127)] {
+            let mut after = before.clone();
+            host.run(&mut slices(&mut after)).map_err(|error| error.to_string())?;
+            let case = emitted::Case::expecting(self.nest.clone(), before, after)?;
+            if cases.is_empty() {
+                check_interpreted(&self.nest, &case)?;
+            }
+            cases.push(case);
+        }
+        Ok(cases)
+    }
+}
+
+/// The scheduled nest, with every byte watched.
+fn check_interpreted(nest: &Nest, case: &emitted::Case) -> Result<(), String> {
+    let mut memory = case.before.clone();
+    interp::run_checked(nest, &mut slices(&mut memory)).map_err(|error| error.to_string())?;
+    if memory == case.after { Ok(()) } else { Err("the interpreter's results differ".into()) }
+}
+
+fn slices(memory: &mut [Vec<u8>]) -> Vec<&mut [u8]> {
+    memory.iter_mut().map(Vec::as_mut_slice).collect()
+}
+
+/// Cycles for one multiply-accumulate: found, wanted, and how much more that is.
+fn table(outcomes: &[(&&Family, Result<Option<Outcome>, String>)]) -> String {
+    let cores: Vec<String> = CORES.iter().map(|core| format!("{:>28}", core.name())).collect();
+    let mut out = format!("{:28}{:24}{}\n", "family", "layers", cores.concat());
+    for (family, outcome) in outcomes {
+        write!(out, "{:28}", family.name).expect("text grows");
+        match outcome {
+            Err(_) => out.push_str("wrong"),
+            Ok(None) => out.push_str("skipped: the model is not there"),
+            Ok(Some(outcome)) => {
+                write!(out, "{:24}", outcome.layers.join(" ")).expect("text grows");
+                for (cycles, wanted) in outcome.cycles.iter().zip(family.wanted) {
+                    let found = *cycles as f64 / outcome.macs as f64;
+                    let more = 100.0 * (found / wanted - 1.0);
+                    write!(out, "   {found:6.3} for {wanted:5.3} ({more:+4.0} %)").expect("text grows");
+                }
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
