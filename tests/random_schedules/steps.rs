@@ -132,6 +132,7 @@ impl<'a> Writer<'a> {
                 Arg::Word(self.axes.get(self.last).map_or("none".into(), |(name, _)| name.clone()))
             }
             "SIZE" | "COUNT" | "N" | "FACTOR" => Arg::Int(self.size()),
+            "MULTIPLE" => Arg::Int(self.rng.of(&[2, 3, 4, 5])),
             "TYPE" => Arg::Word(self.rng.of(&TYPES).into()),
             "BUFFER" | "TENSOR" | "CONST" => self.buffer(),
             "LOCAL" | "VALUE" => self.local(),

@@ -12,6 +12,7 @@ pub mod footprint;
 pub mod fuse;
 pub mod hoist;
 pub mod pack;
+pub mod pad;
 pub mod peel;
 pub mod permute;
 pub mod reorder;
@@ -59,6 +60,7 @@ pub const STEPS: &[StepDef] = &[
     distribute::STEP,
     split_reduction::STEP,
     peel::STEP,
+    pad::STEP,
     reorder::STEP,
     permute::STEP,
     unroll::STEP,

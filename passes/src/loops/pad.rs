@@ -1,0 +1,190 @@
+//! `pad AXIS MULTIPLE`: lengthens the loop of a sum by products with zero, up to a multiple.
+//!
+//! ```text
+//! reduce a: i32 over k in 0..57 { … update { a = add a, mul(sext(x[p, k]), sext(w[n, k])) } … }
+//! => pad k 4
+//! const w_padded: i8[4, 60] = {
+//!   for n in 0..4 { for k in 0..57 { w_padded[n, k] = sext w[n, k] } }
+//!   for n in 0..4 { for k in 0..3 { w_padded[n, k + 57] = 0 } }
+//! }
+//! reduce a: i32 over k in 0..60 { … update { a = add a, mul(sext(x[p, k] else 0), sext(w_padded[n, k])) } … }
+//! ```
+//!
+//! For depths that pairs and words do not divide. Legal for a loop of sums of products of which one factor is a
+//! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets a border.
+
+use ir::diag::Diagnostic;
+use ir::loops::{
+    Access, Buffer, BufferId, Expr, Index, Init, Loop, MOST_ITERATIONS, Nest, Prim, Role, Stmt, VarId,
+};
+use ir::ty::Ty;
+
+use super::edit::{Extents, Site, fresh_name, loop_of, loops, renew_vars, with_loop};
+use super::step::StepDef;
+
+/// The step.
+pub const STEP: StepDef = StepDef {
+    name: "pad",
+    usage: "pad AXIS MULTIPLE",
+    summary: "Lengthen the loop of a sum by products with zero, up to a multiple",
+    run: |nest, args| {
+        args.at_most(2)?;
+        let axis = args.axis(nest, 0)?;
+        pad(nest, axis, args.int(1)?)
+    },
+};
+
+/// Lengthens the loop over `axis` to a multiple of `multiple`.
+pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic> {
+    let name = nest.vars[axis.idx()].clone();
+    let cannot = |reason: String| Diagnostic::new(format!("cannot pad `{name}`: {reason}"));
+    let extent = loop_of(nest, axis).extent;
+    let padded = extent.checked_next_multiple_of(multiple).filter(|padded| *padded <= MOST_ITERATIONS);
+    let padded = match padded {
+        Some(padded) if padded != extent => padded,
+        Some(_) => return Err(cannot(format!("its extent {extent} is a multiple of {multiple} already"))),
+        None => return Err(cannot(format!("{multiple} is no length that a loop can have a multiple of"))),
+    };
+    let mut extents: Extents = loops(nest).into_iter().map(|l| (l.var, l.extent)).collect();
+    let mut body = take_body(nest, axis);
+    let mut constants = Vec::new();
+    let result = products(&mut body, &mut |value| {
+        let [x, w] = factors(nest, value, axis)?;
+        let constant = match constants.iter().find(|(access, _)| access == w) {
+            Some((_, constant)) => *constant,
+            None => {
+                let made = constant(nest, w, (axis, padded), &extents);
+                constants.push((w.clone(), made));
+                made
+            }
+        };
+        let order = order(w, &extents);
+        w.buffer = constant;
+        w.index = order.into_iter().map(Index::var).collect();
+        extents.insert(axis, padded);
+        give_border(nest, x, &extents);
+        extents.insert(axis, extent);
+        Ok(())
+    });
+    result.map_err(|reason: &str| {
+        cannot(reason.into()).help(
+            "inside stands `a = add a, mul(sext(…), sext(…))`, one factor a constant that the loop moves",
+        )
+    })?;
+    with_loop(&mut nest.body, axis, &mut |site| {
+        let (l, place) = site_of(site);
+        l.extent = padded;
+        *place = std::mem::take(&mut body);
+    });
+    Ok(())
+}
+
+/// The loop of a site and what it repeats.
+fn site_of(site: Site<'_>) -> (&mut Loop, &mut Vec<Stmt>) {
+    match site {
+        Site::For(block, at) => match &mut block[at] {
+            Stmt::For(l, body) => (l, body),
+            _ => unreachable!("a site is a loop"),
+        },
+        Site::Reduction(block, at, position) => match &mut block[at] {
+            Stmt::Reduce(reduce) => (&mut reduce.loops[position], &mut reduce.update),
+            _ => unreachable!("a site is a reduction"),
+        },
+    }
+}
+
+fn take_body(nest: &mut Nest, axis: VarId) -> Vec<Stmt> {
+    let taken = with_loop(&mut nest.body, axis, &mut |site| site_of(site).1.clone());
+    taken.expect("the axis is in the body")
+}
+
+/// Calls `f` for the product that each statement of a block adds to what it sets; anything else is refused.
+fn products<'r>(
+    block: &mut [Stmt],
+    f: &mut dyn FnMut(&mut Expr) -> Result<(), &'r str>,
+) -> Result<(), &'r str> {
+    block.iter_mut().try_for_each(|stmt| match stmt {
+        Stmt::For(_, body) => products(body, f),
+        Stmt::Set(local, at, Expr::Op { prim: Prim::Add, args, .. }) => {
+            let itself = Expr::Local(*local, at.clone());
+            match args.iter().position(|arg| *arg == itself) {
+                Some(sum) => f(&mut args[1 - sum]),
+                None => Err("what happens inside is no sum"),
+            }
+        }
+        _ => Err("what happens inside is no sum of products"),
+    })
+}
+
+/// The loads of a product: of the data and of the constant.
+fn factors<'e>(nest: &Nest, product: &'e mut Expr, axis: VarId) -> Result<[&'e mut Access; 2], &'static str> {
+    let Expr::Op { prim: Prim::Mul, args, .. } = product else { return Err("what is added is no product") };
+    let [a, b] = &mut args[..] else { return Err("what is added is no product") };
+    let (Some(a), Some(b)) = (extended(a), extended(b)) else {
+        return Err("a factor is no element of a buffer");
+    };
+    let is_zeroed = |access: &Access| {
+        let mut used = Vec::new();
+        access.index.iter().for_each(|index| index.vars(&mut used));
+        nest.buffers[access.buffer.idx()].is_const() && access.border.is_none() && used.contains(&axis)
+    };
+    match (is_zeroed(a), is_zeroed(b)) {
+        (_, true) => Ok([a, b]),
+        (true, false) => Ok([b, a]),
+        (false, false) => Err("no factor is a constant that it moves"),
+    }
+}
+
+fn extended(expr: &mut Expr) -> Option<&mut Access> {
+    let Expr::Op { prim: Prim::Sext | Prim::Zext, args, .. } = expr else { return None };
+    match &mut args[..] {
+        [Expr::Load(access)] if access.ty.lanes() == 1 => Some(access),
+        _ => None,
+    }
+}
+
+/// The variables on which a load depends, outermost first.
+fn order(access: &Access, extents: &Extents) -> Vec<VarId> {
+    let mut used = Vec::new();
+    access.index.iter().for_each(|index| index.vars(&mut used));
+    used.sort_unstable();
+    used.dedup();
+    debug_assert!(used.iter().all(|var| extents.contains_key(var)));
+    used
+}
+
+/// Adds the constant that holds what `access` reads, and zeros in the iterations of `axis` that are new.
+fn constant(nest: &mut Nest, access: &Access, (axis, padded): (VarId, u32), extents: &Extents) -> BufferId {
+    let source = &nest.buffers[access.buffer.idx()];
+    let (name, elem) = (fresh_name(nest, &format!("{}_padded", source.name)), source.elem);
+    let vars = order(access, extents);
+    let made = BufferId::new(nest.buffers.len());
+    let old = extents[&axis];
+    let part = |count: u32, first: u32, value: Expr| {
+        let index = |var: &VarId| Index::var(*var).offset(if *var == axis { first.into() } else { 0 });
+        let to = Access { buffer: made, index: vars.iter().map(index).collect(), ty: elem, border: None };
+        vars.iter().rev().fold(Stmt::Store(to, value), |inner, var| {
+            let extent = if *var == axis { count } else { extents[var] };
+            Stmt::For(Loop { var: *var, extent, unroll: false }, vec![inner])
+        })
+    };
+    let prim = if matches!(elem, Ty::U8 | Ty::U16) { Prim::Zext } else { Prim::Sext };
+    let value = Expr::Op { prim, args: vec![Expr::Load(access.clone())], imm: Vec::new() };
+    let mut parts = [vec![part(old, 0, value)], vec![part(padded - old, old, Expr::Int(0, Ty::I32))]];
+    parts.iter_mut().for_each(|part| renew_vars(nest, part));
+    let shape: Vec<u32> = vars.iter().map(|var| if *var == axis { padded } else { extents[var] }).collect();
+    nest.add_buffer(Buffer::new(name, elem, &shape, Role::Const(Init::Nest(parts.concat()))))
+}
+
+/// Lets a load that may leave its buffer give zero there.
+fn give_border(nest: &Nest, access: &mut Access, extents: &Extents) {
+    let range = |var: VarId| (0, i64::from(extents[&var]) - 1);
+    let shape = &nest.buffers[access.buffer.idx()].shape;
+    let leaves = access.index.iter().zip(shape).any(|(index, extent)| {
+        let (low, high) = index.range(&range);
+        low < 0 || high >= i64::from(*extent)
+    });
+    if leaves && access.border.is_none() {
+        access.border = Some(0);
+    }
+}
