@@ -11,7 +11,8 @@
 //! ```
 //!
 //! For depths that pairs and words do not divide. Legal for a loop of sums of products of which one factor is a
-//! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets a border.
+//! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets
+//! a border; a copy that the nest fills has none, so it comes after `pad`.
 
 use ir::diag::Diagnostic;
 use ir::loops::{
@@ -47,6 +48,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     };
     let mut extents: Extents = loops(nest).into_iter().map(|l| (l.var, l.extent)).collect();
     let mut body = take_body(nest, axis);
+    let stored = nest.stored();
     let mut constants = Vec::new();
     let result = products(&mut body, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
@@ -62,9 +64,9 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
         w.buffer = constant;
         w.index = order.into_iter().map(Index::var).collect();
         extents.insert(axis, padded);
-        give_border(nest, x, &extents);
+        let inside = give_border(nest, x, &extents, &stored);
         extents.insert(axis, extent);
-        Ok(())
+        inside
     });
     result.map_err(|reason: &str| {
         cannot(reason.into()).help(
@@ -177,14 +179,23 @@ fn constant(nest: &mut Nest, access: &Access, (axis, padded): (VarId, u32), exte
 }
 
 /// Lets a load that may leave its buffer give zero there.
-fn give_border(nest: &Nest, access: &mut Access, extents: &Extents) {
+fn give_border(
+    nest: &Nest,
+    access: &mut Access,
+    extents: &Extents,
+    stored: &[bool],
+) -> Result<(), &'static str> {
     let range = |var: VarId| (0, i64::from(extents[&var]) - 1);
     let shape = &nest.buffers[access.buffer.idx()].shape;
     let leaves = access.index.iter().zip(shape).any(|(index, extent)| {
         let (low, high) = index.range(&range);
         low < 0 || high >= i64::from(*extent)
     });
+    if leaves && stored[access.buffer.idx()] {
+        return Err("what it reads ends with a copy that the nest fills; pad before `stage` and `border`");
+    }
     if leaves && access.border.is_none() {
         access.border = Some(0);
     }
+    Ok(())
 }
