@@ -197,7 +197,12 @@ fn settings(options: &Options) -> Settings {
         prefix: options.prefix.into(),
         listing: format!("{}.loops", options.stem),
         producer: concat!("tinyc ", env!("CARGO_PKG_VERSION")).into(),
-        options: layer::Options { core: options.core, fpu: options.fpu, allocators: layer::ALLOCATORS },
+        options: layer::Options {
+            core: options.core,
+            fpu: options.fpu,
+            allocators: layer::ALLOCATORS,
+            orders: layer::ORDERS,
+        },
         run_until: options.run_until,
     }
 }

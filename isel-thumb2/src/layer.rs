@@ -6,7 +6,10 @@ use ir::loops::Nest;
 use crate::cores::Core;
 use crate::emit::{Emitted, Names, emit};
 use crate::frame::Home;
+use crate::mir::Function;
 use crate::regalloc::{Allocator, Belady, Regalloc2, assign};
+use crate::schedule::Scheduler;
+pub use crate::schedule::{ORDERS, Order};
 use crate::select::{Offsets, select};
 
 /// What every function of a program is compiled for.
@@ -18,6 +21,8 @@ pub struct Options {
     pub fpu: bool,
     /// The allocators that compete for each function, at least one: [`ALLOCATORS`].
     pub allocators: &'static [&'static (dyn Allocator + Sync)],
+    /// The orders of instructions that compete, at least one: [`ORDERS`].
+    pub orders: &'static [Order],
 }
 
 /// All allocators. The first is better where registers are short, the second in deep nests of small loops.
@@ -25,19 +30,42 @@ pub const ALLOCATORS: &[&(dyn Allocator + Sync)] = &[&Belady, &Regalloc2];
 
 /// Compiles a nest that the verifier accepted; `offsets` places its parameters and scratch in the arena.
 ///
-/// Each allocator's code is priced by its cycles, and the faster one is taken.
+/// Orders of instructions and allocators compete by the cycles of the code that they make.
 pub fn compile(
     nest: &Nest,
     offsets: &Offsets,
     names: &Names,
     options: Options,
 ) -> Result<Emitted, Diagnostic> {
-    let home = Home { fpu: options.fpu };
     let function = select(nest, offsets)?;
-    let emitted = options.allocators.iter().map(|allocator| {
-        let assigned = assign(&function, *allocator, &home);
-        emit(&assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", nest.name)), home, names)
-    });
-    let fastest = emitted.min_by_key(|code| (code.cycles(options.core), code.code.bytes.len()));
-    Ok(fastest.expect("there is an allocator"))
+    let mut contest = Contest { nest, names, options, best: None };
+    let scheduler = Scheduler::new(&function, options.core);
+    for order in options.orders {
+        contest.enter(&scheduler.run(*order));
+    }
+    Ok(contest.best.expect("there is an order and an allocator").1)
+}
+
+/// The best code so far, by cycles and then bytes.
+struct Contest<'a> {
+    nest: &'a Nest,
+    names: &'a Names<'a>,
+    options: Options,
+    best: Option<((u64, usize), Emitted)>,
+}
+
+impl Contest<'_> {
+    /// Prices the code that each allocator makes of a function.
+    fn enter(&mut self, function: &Function) {
+        let home = Home { fpu: self.options.fpu };
+        for allocator in self.options.allocators {
+            let assigned = assign(function, *allocator, &home);
+            let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.nest.name));
+            let code = emit(&assigned, home, self.names);
+            let price = (code.cycles(self.options.core), code.code.bytes.len());
+            if self.best.as_ref().is_none_or(|(best, _)| price < *best) {
+                self.best = Some((price, code));
+            }
+        }
+    }
 }

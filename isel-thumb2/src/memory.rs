@@ -24,8 +24,32 @@ pub enum Region {
 pub struct Touched {
     /// Whose memory it is.
     pub region: Region,
-    /// Where it begins.
+    /// Where it begins, as far as timing asks.
     pub address: Address,
+    /// Where it begins, in bytes behind the start of the region.
+    pub place: Place,
+}
+
+/// A place in memory: `start + Σ coefficient * atom`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes.
+    pub start: i64,
+    /// What it varies with, by ascending atom.
+    pub terms: Vec<Part>,
+}
+
+/// A part of a place that varies between two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it varies with: the same number means the same value, in one run of a block.
+    pub atom: u32,
+    /// Bytes for each step of it.
+    pub coefficient: i64,
+    /// Its least value.
+    pub least: i64,
+    /// Its greatest value.
+    pub most: i64,
 }
 
 /// Loads and stores of some code, by region.
@@ -50,6 +74,42 @@ pub struct Traffic {
     pub stores: u64,
     /// Bytes that they were stored to.
     pub store_bytes: u64,
+}
+
+impl Touched {
+    /// The same memory some bytes further on.
+    pub fn plus(&self, bytes: i64) -> Self {
+        let place = Place { start: self.place.start + bytes, ..self.place.clone() };
+        Self { region: self.region, address: self.address.plus(bytes), place }
+    }
+
+    /// Whether this many bytes of each have none in common, in every run of a block.
+    pub fn apart(&self, bytes: i64, other: &Touched, other_bytes: i64) -> bool {
+        if self.region != other.region {
+            return true;
+        }
+        let (least, most) = self.place.distances(&other.place);
+        least >= bytes || most <= -other_bytes
+    }
+}
+
+impl Place {
+    /// The least and the greatest number of bytes from here to another place.
+    fn distances(&self, to: &Place) -> (i64, i64) {
+        let (mut least, mut most) = (to.start - self.start, to.start - self.start);
+        let mut add = |part: &Part, coefficient: i64| {
+            let ends = [part.least * coefficient, part.most * coefficient];
+            least += ends[0].min(ends[1]);
+            most += ends[0].max(ends[1]);
+        };
+        let of = |parts: &[Part], atom: u32| {
+            parts.iter().find(|part| part.atom == atom).map_or(0, |part| part.coefficient)
+        };
+        self.terms.iter().for_each(|part| add(part, of(&to.terms, part.atom) - part.coefficient));
+        let only_there = to.terms.iter().filter(|part| self.terms.iter().all(|have| have.atom != part.atom));
+        only_there.for_each(|part| add(part, part.coefficient));
+        (least, most)
+    }
 }
 
 impl Counters {
@@ -93,5 +153,47 @@ impl AddAssign for Traffic {
         self.load_bytes += other.load_bytes;
         self.stores += other.stores;
         self.store_bytes += other.store_bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(start: i64, terms: &[(u32, i64, i64)]) -> Touched {
+        let part = |(atom, coefficient, most): &(u32, i64, i64)| Part {
+            atom: *atom,
+            coefficient: *coefficient,
+            least: 0,
+            most: *most,
+        };
+        let place = Place { start, terms: terms.iter().map(part).collect() };
+        Touched { region: Region::Arena, address: Address::default(), place }
+    }
+
+    #[test]
+    fn the_same_terms_leave_the_distance() {
+        let (a, b) = (place(0, &[(0, 4, 99), (1, 1, 3)]), place(4, &[(0, 4, 99), (1, 1, 3)]));
+        assert!(a.apart(4, &b, 4) && b.apart(4, &a, 4));
+        assert!(!a.apart(5, &b, 4) && !b.apart(4, &a, 5));
+    }
+
+    #[test]
+    fn different_terms_meet_where_their_ranges_do() {
+        let row = place(0, &[(0, 1, 63)]); // 0 to 63
+        assert!(row.apart(1, &place(64, &[(1, 8, 9)]), 8));
+        assert!(!row.apart(2, &place(64, &[(1, 8, 9)]), 8));
+        assert!(place(64, &[(1, 8, 9)]).apart(8, &row, 1));
+        assert!(!row.apart(1, &place(128, &[(1, -8, 9)]), 1)); // 56 to 128
+        assert!(row.apart(1, &place(128, &[(1, -8, 8)]), 1)); // 64 to 128
+        assert!(!place(8, &[(0, 1, 63)]).apart(1, &place(0, &[(0, 2, 63)]), 1));
+        assert!(place(0, &[(0, 1, 63)]).apart(1, &place(1, &[(0, 2, 63)]), 1));
+    }
+
+    #[test]
+    fn regions_are_apart() {
+        let flash = Touched { region: Region::Flash, ..place(0, &[]) };
+        assert!(flash.apart(4, &place(0, &[]), 4));
+        assert!(!place(0, &[]).apart(4, &place(0, &[]), 4));
     }
 }

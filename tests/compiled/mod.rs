@@ -1,7 +1,7 @@
 //! Models as compiled layers, for tests that look at the code itself.
 
 use isel_thumb2::cores::m4::CortexM4;
-use isel_thumb2::layer::{ALLOCATORS, Options};
+use isel_thumb2::layer::{ALLOCATORS, ORDERS, Options};
 use isel_thumb2::program::{CompiledLayer, Settings};
 use lowering::memory::place;
 use tinyc::pipeline;
@@ -12,7 +12,7 @@ pub fn settings(fpu: bool) -> Settings {
         prefix: "model".into(),
         listing: "model.loops".into(),
         producer: "tinyc".into(),
-        options: Options { core: &CortexM4, fpu, allocators: ALLOCATORS },
+        options: Options { core: &CortexM4, fpu, allocators: ALLOCATORS, orders: ORDERS },
         run_until: false,
     }
 }

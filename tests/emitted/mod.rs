@@ -15,9 +15,10 @@ use ir::loops::verify::verify;
 use ir::loops::{BufferId, Nest, Role, interp};
 use isel_thumb2::cores::Core;
 use isel_thumb2::cores::m4::CortexM4;
-use isel_thumb2::layer::{ALLOCATORS, Options};
+use isel_thumb2::layer::{ALLOCATORS, ORDERS, Options, Order};
 use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
 use isel_thumb2::regalloc::{Allocator, Belady, Regalloc2};
+use isel_thumb2::schedule::{REGISTERS, Style};
 use passes::schedule::{Schedule, VERSION};
 use tinyc::emulate::run_on;
 use tinyc::link::{Board, Firmware, Linker, Place};
@@ -29,7 +30,14 @@ const GAP_BYTES: u32 = 16;
 /// How long a firmware may run.
 const LIMIT: Duration = Duration::from_secs(300);
 
-type Allocators = &'static [&'static (dyn Allocator + Sync)];
+/// What competes for the code of a function.
+#[derive(Clone, Copy)]
+struct Rivals {
+    allocators: &'static [&'static (dyn Allocator + Sync)],
+    orders: &'static [Order],
+}
+
+const ALL: Rivals = Rivals { allocators: ALLOCATORS, orders: ORDERS };
 
 /// A board with or without S registers for values.
 #[derive(Clone, Copy, Debug)]
@@ -172,25 +180,26 @@ impl Layout {
     }
 }
 
-fn settings(fpu: bool, allocators: Allocators) -> Settings {
+fn settings(fpu: bool, rivals: Rivals) -> Settings {
+    let Rivals { allocators, orders } = rivals;
     Settings {
         prefix: "test".into(),
         listing: "test.loops".into(),
         producer: "tinyc".into(),
-        options: Options { core: &CortexM4, fpu, allocators },
+        options: Options { core: &CortexM4, fpu, allocators, orders },
         run_until: false,
     }
 }
 
 /// The code of each case as the compiler chooses it; they must have different names.
 pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> {
-    compile_with(cases, fpu, ALLOCATORS)
+    compile_with(cases, fpu, ALL)
 }
 
-fn compile_with(cases: &[Case], fpu: bool, allocators: Allocators) -> Result<Vec<CompiledLayer>, String> {
+fn compile_with(cases: &[Case], fpu: bool, rivals: Rivals) -> Result<Vec<CompiledLayer>, String> {
     let layout = Layout::new(cases);
     let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
-        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu, allocators))
+        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu, rivals))
             .map_err(|error| format!("`@{}`: {error}", case.nest.name))
     };
     cases.iter().zip(layout.offsets).map(layer).collect()
@@ -198,7 +207,7 @@ fn compile_with(cases: &[Case], fpu: bool, allocators: Allocators) -> Result<Vec
 
 /// The object of compiled layers.
 pub fn object(layers: Vec<CompiledLayer>, fpu: bool) -> Result<Object, String> {
-    assemble(layers, &settings(fpu, ALLOCATORS)).map_err(|error| error.to_string())
+    assemble(layers, &settings(fpu, ALL)).map_err(|error| error.to_string())
 }
 
 /// Cases as one object, each a layer.
@@ -212,17 +221,27 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compiles cases. Between them, the two boards run what each allocator makes of every case.
+    /// Compiles cases. Between them, the devices run what each allocator and each kind of order makes of every case.
     pub fn new(cases: &[Case], device: Device) -> Result<Self, String> {
-        let allocators: Allocators = match device.board {
-            Board::Mps2An386 => &[&Belady],
-            Board::Mps2An500 => &[&Regalloc2],
+        let rivals = match (device.board, device.fpu) {
+            (Board::Mps2An386, true) => {
+                Rivals { allocators: &[&Belady], orders: const { &[Order::of(Style::Grouped, REGISTERS)] } }
+            }
+            (Board::Mps2An500, true) => Rivals {
+                allocators: &[&Regalloc2],
+                orders: const { &[Order::of(Style::Soonest, REGISTERS + 2)] },
+            },
+            (Board::Mps2An386, false) => Rivals { allocators: &[&Belady], orders: &[Order::SOURCE] },
+            (Board::Mps2An500, false) => Rivals {
+                allocators: &[&Regalloc2],
+                orders: const { &[Order::of(Style::Grouped, REGISTERS + 1)] },
+            },
         };
         let mut cases = cases.to_vec();
         for (number, case) in cases.iter_mut().enumerate() {
             case.nest.name = format!("{}_{number}", case.nest.name);
         }
-        let layers = compile_with(&cases, device.fpu, allocators)?;
+        let layers = compile_with(&cases, device.fpu, rivals)?;
         let object = object(layers.clone(), device.fpu)?;
         Ok(Self { layers, object, layout: Layout::new(&cases), cases })
     }

@@ -103,6 +103,32 @@ struct Write {
     reg: Option<Reg>,
 }
 
+/// The latest results, so many that all older ones have arrived: two are written in a cycle and four cycles are the
+/// longest wait, list loads and divisions occupy the cycles that they take.
+#[derive(Clone, Default)]
+struct Results {
+    writes: [Option<(usize, Write)>; N_WRITES],
+    next: usize,
+}
+
+const N_WRITES: usize = 24;
+
+impl Results {
+    fn get(&self, at: usize) -> Option<&Write> {
+        let (_, write) = self.writes.iter().flatten().find(|(reg, _)| *reg == at)?;
+        Some(write)
+    }
+
+    fn set(&mut self, at: usize, write: Write) {
+        self.writes
+            .iter_mut()
+            .filter(|have| have.is_some_and(|(reg, _)| reg == at))
+            .for_each(|have| *have = None);
+        self.writes[self.next] = Some((at, write));
+        self.next = (self.next + 1) % N_WRITES;
+    }
+}
+
 /// An address as a base that nothing is known of, and a distance in bytes from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place {
@@ -120,7 +146,7 @@ struct Pipeline {
     chances: u64,
     /// The last instruction, while another may issue beside it.
     open: Option<Shape>,
-    results: [Option<Write>; N_RESULTS],
+    results: Results,
     places: [Place; N_CORE],
     n_bases: u32,
     last_load: LastLoad,
@@ -133,8 +159,7 @@ struct LastLoad {
     address: Option<Address>,
 }
 
-/// Core and S registers, then the flags.
-const N_RESULTS: usize = 49;
+/// The flags among the results; registers have their own index.
 const FLAGS: usize = 48;
 const N_CORE: usize = 16;
 
@@ -184,7 +209,7 @@ impl Pipeline {
             end: -1,
             chances: 0,
             open: None,
-            results: [None; N_RESULTS],
+            results: Results::default(),
             places,
             n_bases: N_CORE as u32,
             last_load: LastLoad::default(),
@@ -196,7 +221,7 @@ impl Pipeline {
         let flags = (inst.cond() != Cond::Al).then_some((FLAGS, 2));
         let reads = reads(inst, shape).map(|(reg, stage)| (reg.index(), stage)).chain(flags);
         reads
-            .filter_map(|(at, stage)| Some(arrival(&self.results[at]?, at, inst, shape, stage)))
+            .filter_map(|(at, stage)| Some(arrival(self.results.get(at)?, at, inst, shape, stage)))
             .fold(0, i64::max)
     }
 
@@ -206,8 +231,8 @@ impl Pipeline {
             Early::InFirstSlot if paired => false,
             _ => reads(inst, shape).all(|(reg, _)| {
                 let settled =
-                    |w: Write| w.issued + if w.by.unit == Unit::Load { w.ready.max(2) } else { w.ready };
-                self.results[reg.index()].is_none_or(|write| settled(write) <= issued)
+                    |w: &Write| w.issued + if w.by.unit == Unit::Load { w.ready.max(2) } else { w.ready };
+                self.results.get(reg.index()).is_none_or(|write| settled(write) <= issued)
             }),
         };
         let base = inst.updated_base();
@@ -215,10 +240,10 @@ impl Pipeline {
         for reg in written.filter(|&reg| reg != Reg::PC) {
             let moved = base == Some(reg) || (inst.effects().moves_sp && reg == Reg::SP);
             let ready = if moved || early { 1 } else { shape.ready };
-            self.results[reg.index()] = Some(Write { issued, ready, by: *shape, reg: Some(reg) });
+            self.results.set(reg.index(), Write { issued, ready, by: *shape, reg: Some(reg) });
         }
         if inst.effects().sets_flags {
-            self.results[FLAGS] = Some(Write { issued, ready: 2, by: *shape, reg: None });
+            self.results.set(FLAGS, Write { issued, ready: 2, by: *shape, reg: None });
         }
     }
 
@@ -231,6 +256,9 @@ impl Pipeline {
         let end = place.map(|place| Place { offset: place.offset.wrapping_add(further), ..place });
         let now = LastLoad { place: end, address: address.map(|address| address.plus(further.into())) };
         let last = std::mem::replace(&mut self.last_load, now);
+        if self.open.is_none_or(|first| first.unit != Unit::Load) {
+            return 0.0; // Nothing that it could collide with.
+        }
         if let (Some(last), Some(address)) = (&last.address, address) {
             return last.share_in_one_bank(address);
         }

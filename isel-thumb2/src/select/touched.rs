@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ir::loops::{Atom, BufferId, Role, VarId};
+use ir::loops::{Atom, BufferId, Index, Role, VarId};
 
 use super::Selector;
 use super::address::Stream;
 use crate::cores::{Address, Term};
-use crate::memory::{Region, Touched};
+use crate::memory::{Part, Place, Region, Touched};
 
 /// Numbers for everything that addresses vary with.
 #[derive(Default)]
@@ -34,6 +34,31 @@ impl Atoms {
         self.numbers.len() as u32 - 1
     }
 
+    /// The least and the greatest value of an atom.
+    fn range_of(&self, atom: &Atom) -> (i64, i64) {
+        match atom {
+            Atom::Var(var) => (0, i64::from(self.extents[var]) - 1),
+            Atom::Div(inner, by) => {
+                let (least, most) = self.range(inner);
+                (least.div_euclid((*by).into()), most.div_euclid((*by).into()))
+            }
+            Atom::Mod(inner, by) => match self.range(inner) {
+                (least, most) if least >= 0 && most < i64::from(*by) => (least, most),
+                _ => (0, i64::from(*by) - 1),
+            },
+        }
+    }
+
+    fn range(&self, index: &Index) -> (i64, i64) {
+        let (mut least, mut most) = (index.constant, index.constant);
+        for (coefficient, atom) in &index.terms {
+            let (from, to) = self.range_of(atom);
+            least += (coefficient * from).min(coefficient * to);
+            most += (coefficient * from).max(coefficient * to);
+        }
+        (least, most)
+    }
+
     /// The number of values of an atom. A quotient or remainder is taken to have all residues equally often.
     fn extent(&self, atom: &Atom) -> u32 {
         match atom {
@@ -46,21 +71,29 @@ impl Atoms {
 impl Selector<'_> {
     /// What an access at an offset of a stream touches.
     pub(super) fn touched(&mut self, stream: &Stream, offset: i64) -> Touched {
-        let mut terms = Vec::new();
+        let (mut terms, mut parts) = (Vec::new(), Vec::new());
         for (coefficient, atom) in &stream.terms {
-            let extent = self.atoms.extent(atom);
-            terms.push(Term { atom: self.atoms.number(atom), coefficient: *coefficient, extent });
+            let (coefficient, extent, number) =
+                (*coefficient, self.atoms.extent(atom), self.atoms.number(atom));
+            terms.push(Term { atom: number, coefficient, extent });
+            let (least, most) = self.atoms.range_of(atom);
+            parts.push(Part { atom: number, coefficient, least, most });
         }
+        parts.sort_by_key(|part| part.atom);
         let (region, base) = self.base_of(stream.buffer);
-        Touched { region, address: Address::new(base + stream.window + offset, terms) }
+        let start = base + stream.window + offset;
+        Touched { region, address: Address::new(start, terms), place: Place { start, terms: parts } }
     }
 
     /// What a lookup touches: data decides which element.
     pub(super) fn touched_anywhere(&mut self, buffer: BufferId) -> Touched {
-        let elem = self.nest.buffers[buffer.idx()].elem;
+        let data = &self.nest.buffers[buffer.idx()];
+        let (bytes, all) = (data.elem.bytes() as i64, data.bytes() as i64);
         let (region, base) = self.base_of(buffer);
-        let number = self.atoms.add(None);
-        Touched { region, address: Address::any_multiple(elem.bytes() as u32, number).plus(base) }
+        let atom = self.atoms.add(None);
+        let part = Part { atom, coefficient: bytes, least: 0, most: (all / bytes - 1).max(0) };
+        let address = Address::any_multiple(bytes as u32, atom).plus(base);
+        Touched { region, address, place: Place { start: base, terms: vec![part] } }
     }
 
     /// Where a buffer begins, in bytes behind an address that is a multiple of 8.
@@ -69,12 +102,5 @@ impl Selector<'_> {
             Role::Const(_) => (Region::Flash, 0),
             Role::Param | Role::Scratch => (Region::Arena, self.offsets[&buffer].into()),
         }
-    }
-}
-
-impl Touched {
-    /// The same memory some bytes further on.
-    pub(super) fn plus(&self, bytes: i64) -> Self {
-        Self { region: self.region, address: self.address.plus(bytes) }
     }
 }

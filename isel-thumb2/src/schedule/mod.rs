@@ -1,0 +1,76 @@
+//! The order of instructions within blocks, before registers are assigned.
+//!
+//! The code that selection leaves names values in the order in which an unrolled nest computes them. A schedule keeps what
+//! must keep its order ([`graph`]), asks the core's own timing machine what comes cheapest next, and holds no more values
+//! in registers than there are ([`list`], [`pressure`]). It does not move code between blocks.
+
+pub mod graph;
+pub mod list;
+pub mod pressure;
+
+use crate::cores::Core;
+use crate::mir::Function;
+use graph::Graph;
+pub use list::Style;
+use pressure::Liveness;
+
+/// The registers that allocation has.
+pub const REGISTERS: u32 = 14;
+
+/// A way to order blocks. Which is best depends on the nest, so several compete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What it strives for; `None` leaves the order of the nest.
+    pub style: Option<Style>,
+    /// Registers that are in use at a time, at most. More than there are means that something waits in an S register,
+    /// such as a counter that is needed at the end only.
+    pub limit: u32,
+}
+
+impl Order {
+    /// The order of the nest.
+    pub const SOURCE: Order = Order { style: None, limit: REGISTERS };
+
+    /// An order by the scheduler.
+    pub const fn of(style: Style, limit: u32) -> Order {
+        Order { style: Some(style), limit }
+    }
+}
+
+/// All orders that compete.
+pub const ORDERS: &[Order] = &[
+    Order::SOURCE,
+    Order::of(Style::Grouped, REGISTERS),
+    Order::of(Style::Grouped, REGISTERS + 1),
+    Order::of(Style::Grouped, REGISTERS + 2),
+    Order::of(Style::Soonest, REGISTERS),
+    Order::of(Style::Soonest, REGISTERS + 1),
+    Order::of(Style::Soonest, REGISTERS + 2),
+];
+
+/// Blocks with what their order depends on, found once for all orders.
+pub struct Scheduler<'a> {
+    function: &'a Function,
+    graphs: Vec<Graph>,
+    core: &'a dyn Core,
+}
+
+impl<'a> Scheduler<'a> {
+    /// Looks at a function.
+    pub fn new(function: &'a Function, core: &'a dyn Core) -> Self {
+        let liveness = Liveness::new(function);
+        let graph = |(at, block)| Graph::new(block, &|reg| liveness.lives_out(at, reg));
+        Self { function, graphs: function.blocks.iter().enumerate().map(graph).collect(), core }
+    }
+
+    /// The function with its blocks in an order.
+    pub fn run(&self, order: Order) -> Function {
+        let mut function = self.function.clone();
+        let Some(style) = order.style else { return function };
+        for ((block, graph), old) in function.blocks.iter_mut().zip(&self.graphs).zip(&self.function.blocks) {
+            let order = list::order(graph, old, self.core, style, order.limit);
+            block.groups = order.into_iter().map(|node| old.groups[node].clone()).collect();
+        }
+        function
+    }
+}

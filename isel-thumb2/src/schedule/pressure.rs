@@ -1,0 +1,158 @@
+//! Which values are needed at the end of each block, and how many registers a block in some order holds at a time.
+
+use std::collections::BTreeMap;
+
+use super::graph::{Graph, NodeId, ValueId};
+use crate::isa::Reg;
+use crate::mir::{End, Function};
+
+/// The registers that are needed at the end of each block, what its end passes on among them.
+pub struct Liveness {
+    lives_out: Vec<Vec<bool>>,
+}
+
+impl Liveness {
+    /// Finds them for all blocks.
+    pub fn new(function: &Function) -> Self {
+        let n_regs = function.n_regs as usize;
+        let blocks = function.blocks.iter();
+        let mut lives_out: Vec<Vec<bool>> = blocks.clone().map(|_| vec![false; n_regs]).collect();
+        let mut lives_in = lives_out.clone();
+        loop {
+            let mut changed = false;
+            for (at, block) in function.blocks.iter().enumerate().rev() {
+                let mut live = lives_out[at].clone();
+                for next in block.end.successors() {
+                    let params = &function.blocks[next.idx()].params;
+                    let needed = lives_in[next.idx()].iter().enumerate().filter(|(_, needed)| **needed);
+                    needed.for_each(|(reg, _)| live[reg] |= params.iter().all(|param| idx(*param) != reg));
+                }
+                if let End::Jump(_, args) = &block.end {
+                    args.iter().for_each(|arg| live[idx(*arg)] = true);
+                }
+                changed |= live != lives_out[at];
+                lives_out[at].clone_from(&live);
+                for group in block.groups.iter().rev() {
+                    let (uses, defs) = group.operands();
+                    defs.iter().for_each(|reg| live[idx(*reg)] = false);
+                    uses.iter().for_each(|reg| live[idx(*reg)] = true);
+                }
+                changed |= live != lives_in[at];
+                lives_in[at] = live;
+            }
+            if !changed {
+                return Self { lives_out };
+            }
+        }
+    }
+
+    /// Whether a register is needed at the end of a block.
+    pub fn lives_out(&self, block: usize, reg: Reg) -> bool {
+        self.lives_out[block][idx(reg)]
+    }
+}
+
+fn idx(reg: Reg) -> usize {
+    debug_assert!(reg.is_virtual(), "code before allocation is on virtual registers");
+    reg.number() as usize
+}
+
+/// The values that are in registers at one point of a block. Those that live through it unused are left out: they wait
+/// elsewhere if need be.
+#[derive(Clone, Debug)]
+pub struct Pressure {
+    /// Uses still to come, by value.
+    left: Vec<u32>,
+    live: Vec<bool>,
+    n_live: u32,
+}
+
+/// What a group, or several, do to the number of live values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Change of the number.
+    pub net: i32,
+    /// The largest change on the way.
+    pub peak: i32,
+}
+
+impl Pressure {
+    /// At the start of the block.
+    pub fn new(graph: &Graph) -> Self {
+        let left = graph.values.iter().map(|value| value.users.len() as u32).collect();
+        let live: Vec<bool> = graph.values.iter().map(|value| value.lives_in).collect();
+        let n_live = live.iter().filter(|live| **live).count() as u32;
+        Self { left, live, n_live }
+    }
+
+    /// Registers in use.
+    pub fn n_live(&self) -> u32 {
+        self.n_live
+    }
+
+    /// Whether a value is in a register.
+    pub fn is_live(&self, value: ValueId) -> bool {
+        self.live[value]
+    }
+
+    /// What one group does.
+    pub fn effect(&self, graph: &Graph, node: NodeId) -> Effect {
+        let this = &graph.nodes[node];
+        let ends = |value: &&ValueId| self.left[**value] == 1 && !graph.values[**value].lives_out;
+        let ending = this.uses.iter().filter(ends).count() as i32;
+        let wanted = this.defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
+        // A value that is written over but lives on is copied first.
+        let copied = this.ties.iter().filter(|value| !ends(value)).count() as i32;
+        let defined = this.defs.len() as i32;
+        let peak = if this.late { defined } else { defined - ending + copied };
+        Effect { net: wanted - ending, peak: peak.max(wanted - ending) }
+    }
+
+    /// What several groups do together.
+    pub fn net_of(&self, graph: &Graph, nodes: &[NodeId]) -> i32 {
+        let mut uses: BTreeMap<ValueId, u32> = BTreeMap::new();
+        let mut net = 0;
+        for node in nodes {
+            graph.nodes[*node].uses.iter().for_each(|value| *uses.entry(*value).or_default() += 1);
+            net += graph.nodes[*node].defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
+        }
+        let ends = |value: ValueId, n: u32| self.left[value] == n && !graph.values[value].lives_out;
+        net - uses.iter().filter(|(value, n)| ends(**value, **n)).count() as i32
+    }
+
+    /// Goes on behind a group.
+    pub fn run(&mut self, graph: &Graph, node: NodeId) {
+        for value in &graph.nodes[node].uses {
+            self.left[*value] -= 1;
+            self.settle(graph, *value);
+        }
+        for value in &graph.nodes[node].defs {
+            self.live[*value] = true;
+            self.n_live += 1;
+            self.settle(graph, *value);
+        }
+    }
+
+    fn stays(&self, graph: &Graph, value: ValueId) -> bool {
+        self.left[value] > 0 || graph.values[value].lives_out
+    }
+
+    fn settle(&mut self, graph: &Graph, value: ValueId) {
+        if self.live[value] && !self.stays(graph, value) {
+            self.live[value] = false;
+            self.n_live -= 1;
+        }
+    }
+}
+
+/// The most values in registers at a time when the groups of a block run in an order.
+pub fn most_live(graph: &Graph, order: &[NodeId]) -> u32 {
+    let mut pressure = Pressure::new(graph);
+    let mut most = pressure.n_live();
+    for node in order {
+        let effect = pressure.effect(graph, *node);
+        most = most.max(pressure.n_live().saturating_add_signed(effect.peak));
+        pressure.run(graph, *node);
+    }
+    most
+}
