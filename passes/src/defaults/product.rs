@@ -106,17 +106,31 @@ fn paired(draft: &mut Draft, sum: &SumOfProducts, sums: &[String], stages: &[Str
             draft.step(format!("permute {k} (0 2 1 3)"))?;
         }
     }
-    if stages.is_empty() {
-        draft.step(format!("stage {} i16", sum.x))?;
-    }
-    for at in stages {
-        draft.step(format!("stage {} i16 at {at}", sum.x))?;
-    }
-    draft.step(format!("pack {} i16", sum.w))?;
-    for k in sums {
-        if !depth.is_multiple_of(PAIR) {
-            draft.step(format!("peel {k} 1"))?;
+    let mut weights = vec![sum.w.clone()];
+    if !depth.is_multiple_of(PAIR) {
+        weights.clear();
+        for (at, k) in sums.iter().enumerate() {
+            draft.step(format!("pad {k} {PAIR}"))?;
+            weights.push(format!(
+                "{}_padded{}",
+                sum.w,
+                if at > 0 { format!("_{at}") } else { String::new() }
+            ));
         }
+    }
+    let at = |stage: &String| format!(" at {stage}");
+    let places: Vec<String> =
+        if stages.is_empty() { vec![String::new()] } else { stages.iter().map(at).collect() };
+    let staged =
+        |x: &str| places.iter().map(|at| format!("stage {x} i16{at}")).collect::<Vec<_>>().join("; ");
+    if !draft.attempt(staged(&sum.x)) {
+        draft.step(format!("border {}", sum.x))?;
+        draft.step(staged(&format!("{}_border", sum.x)))?;
+    }
+    for w in weights {
+        draft.step(format!("pack {w} i16"))?;
+    }
+    for k in sums {
         draft.step(format!("tile {k} 2; vectorize {k}.i dual16"))?;
     }
     Ok(())
