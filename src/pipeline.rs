@@ -111,7 +111,7 @@ pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Sch
 
 /// The schedule that the rules choose for a core.
 pub fn default_schedule(graph: &Graph, core: &'static dyn Core, fpu: bool) -> Result<Schedule, Diagnostic> {
-    let options = layer::Options { core, fpu, allocators: layer::ALLOCATORS };
+    let options = layer::Options { core, fpu, allocators: layer::ALLOCATORS, orders: layer::ORDERS };
     crate::defaults::schedule(&lowering::lower(graph)?, options)
 }
 

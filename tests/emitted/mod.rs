@@ -286,8 +286,8 @@ pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
 pub fn run_as_compiled(cases: &[Case], core: &'static dyn Core, boards: bool) -> Result<u64, String> {
     let one = &cases[..1];
     let settings = Settings {
-        options: Options { core, fpu: true, allocators: ALLOCATORS },
-        ..settings(true, ALLOCATORS)
+        options: Options { core, fpu: true, allocators: ALLOCATORS, orders: ORDERS },
+        ..settings(true, ALL)
     };
     let layout = Layout::new(one);
     let job = Job { nest: &one[0].nest, offsets: layout.offsets[0].clone(), lines: &[], line: 0 };
