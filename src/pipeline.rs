@@ -111,8 +111,7 @@ pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Sch
 
 /// The schedule that the rules choose for a core.
 pub fn default_schedule(graph: &Graph, core: &'static dyn Core, fpu: bool) -> Result<Schedule, Diagnostic> {
-    let options = layer::Options { core, fpu, allocators: layer::ALLOCATORS, orders: layer::ORDERS };
-    crate::defaults::schedule(&lowering::lower(graph)?, options)
+    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu))
 }
 
 /// Emits a program, whose schedule has been applied.
@@ -197,12 +196,7 @@ fn settings(options: &Options) -> Settings {
         prefix: options.prefix.into(),
         listing: format!("{}.loops", options.stem),
         producer: concat!("tinyc ", env!("CARGO_PKG_VERSION")).into(),
-        options: layer::Options {
-            core: options.core,
-            fpu: options.fpu,
-            allocators: layer::ALLOCATORS,
-            orders: layer::ORDERS,
-        },
+        options: layer::Options::new(options.core, options.fpu),
         run_until: options.run_until,
     }
 }

@@ -25,6 +25,13 @@ pub struct Options {
     pub orders: &'static [Order],
 }
 
+impl Options {
+    /// Every allocator and every order competes.
+    pub fn new(core: &'static dyn Core, fpu: bool) -> Self {
+        Self { core, fpu, allocators: ALLOCATORS, orders: ORDERS }
+    }
+}
+
 /// All allocators. The first is better where registers are short, the second in deep nests of small loops.
 pub const ALLOCATORS: &[&(dyn Allocator + Sync)] = &[&Belady, &Regalloc2];
 
