@@ -118,6 +118,30 @@ impl Footprint {
         position
     }
 
+    /// By coordinate, the first position inside of a buffer of that shape and the first behind it, for loops around within the
+    /// ranges that `of` gives; else a dimension where that varies, or where nothing is inside.
+    pub fn inside(&self, shape: &[u32], of: &dyn Fn(VarId) -> (i64, i64)) -> Result<Vec<(u32, u32)>, usize> {
+        let mut inside: Vec<(u32, u32)> = self.shape.iter().map(|extent| (0, *extent)).collect();
+        for (n, (dim, extent)) in self.dims.iter().zip(shape).enumerate() {
+            let Dim::Strided { base, step, coordinate } = dim else { return Err(n) };
+            let (step, extent) = (i64::from(*step), i64::from(*extent));
+            let positions = coordinate.map_or(1, |c| i64::from(self.shape[c]));
+            let (low, high) = base.range(of);
+            if low >= 0 && high + step * (positions - 1) < extent {
+                continue;
+            }
+            // The first position from 0 on, and from the extent on.
+            let from =
+                |limit: i64| (limit - low).div_euclid(step) + i64::from((limit - low).rem_euclid(step) != 0);
+            let (first, end) = (from(0).clamp(0, positions), from(extent).clamp(0, positions));
+            match coordinate {
+                Some(c) if low == high && first < end => inside[*c] = (first as u32, end as u32),
+                _ => return Err(n),
+            }
+        }
+        Ok(inside)
+    }
+
     /// The footprint of loads that are all strided, or a single one that is not.
     fn shared(reads: &[&Read]) -> Result<Footprint, Diagnostic> {
         let mut footprint = Footprint { shape: Vec::new(), dims: Vec::new(), only: None };

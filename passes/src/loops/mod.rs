@@ -8,6 +8,7 @@ pub mod dependence;
 pub mod distribute;
 pub mod edit;
 pub mod expand_composites;
+pub mod fill;
 pub mod footprint;
 pub mod fuse;
 pub mod hoist;

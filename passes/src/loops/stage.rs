@@ -18,26 +18,40 @@
 //! SXTB16 gives, and nothing packs. `order (0 2 1 3)` at the end of the step permutes the innermost loop inside that moves along the last
 //! dimension. Without `at` the panel is filled once, before everything else.
 //!
-//! Legal where nothing in the body writes the buffer, every load reads a single element inside of it (`border` first), and the
-//! panel is no larger than what the loads touch one by one. `i8` and `u8` may widen to `i16`. Constants are refused: `pack` lays them out
-//! at compile time.
+//! ```text
+//! for c.o in 0..4 { for c.i in 0..4 { … for ky in 0..3 { for kx in 0..3 { … x[row + ky - 1, column + kx - 1, 4*c.o + c.i] else -7 … } } } }
+//! => stage x i16 at c.o planes pad 2
+//! scratch x_panel: i16[7, 7, 4] map [4, 7, 8] (d2, d0, d1)
+//! x_panel[0, …, …] = -7  …                                // The border: once, before everything else.
+//! for c.o in 0..4 { …  for c.i in 0..4 { … x_panel[row + ky, column + kx, c.i] … } }
+//! ```
+//!
+//! With `planes` the last dimension stands first in storage; `pad 2` makes the rows of the panel a multiple of two elements, so that each
+//! begins a word. What loads give outside of the buffer is written to the panel too.
+//!
+//! Legal where nothing in the body writes the buffer, every load reads a single element, and the panel is no larger than what the loads
+//! touch one by one; what is outside must be the same in every iteration of the loops around. `i8` and `u8` may widen to `i16`. Constants
+//! are refused: `pack` lays them out at compile time.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Prim, Role, Stmt, VarId};
+use ir::loops::{Access, Buffer, BufferId, Expr, Index, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
-use super::edit::{extended, fresh_local, fresh_name, fresh_var, rewrite_body, stores_to};
+use super::edit::{Extents, fresh_name, loops, rewrite_body, stores_to};
+use super::fill::Fill;
 use super::footprint::{Footprint, Read, reads, replace_reads};
 use super::permute::permute;
 use super::step::{Arg, Args, StepDef};
 
 /// A word that panels are filled by starts at a multiple of this many bytes.
 const WORD_BYTES: u32 = 4;
+/// Rows of a panel are not padded to more elements than this.
+const MOST_PADDING: u32 = 64;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "stage",
-    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)]",
+    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)] [planes] [pad SIZE]",
     summary: "Copy what a loop's body reads of a buffer into a panel first",
     run: |nest, args| {
         let (buffer, ty) = (args.buffer(nest, 0)?, args.word(1)?);
@@ -48,14 +62,39 @@ pub const STEP: StepDef = StepDef {
             order = Some(args.list(next + 1)?);
             next += 2;
         }
+        let planes = args.get(next) == Some(&Arg::Word("planes".into()));
+        next += usize::from(planes);
+        let mut pad = 1;
+        if args.get(next) == Some(&Arg::Word("pad".into())) {
+            pad = args.int(next + 1)?;
+            next += 2;
+        }
         args.at_most(next)?;
         if let Some(order) = order {
             let walked = walked(nest, buffer, axis)?;
             permute(nest, walked, order)?;
         }
-        stage(nest, buffer, ty, axis)
+        stage(nest, buffer, axis, Panel { elem: ty, planes, pad })
     },
 };
+
+/// What a panel is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panel {
+    /// The type of its elements.
+    pub elem: Ty,
+    /// Whether its last dimension stands first in storage.
+    pub planes: bool,
+    /// The extent in storage of its innermost dimension is a multiple of this.
+    pub pad: u32,
+}
+
+impl Panel {
+    /// A dense panel in the order of its dimensions.
+    pub fn of(elem: Ty) -> Self {
+        Self { elem, planes: false, pad: 1 }
+    }
+}
 
 /// The loop named behind the word `at`, if that stands at this position, and the position of what follows.
 pub(super) fn optional_axis(
@@ -69,39 +108,108 @@ pub(super) fn optional_axis(
     }
 }
 
-/// Lets the loads of `buffer` in the body of the loop over `axis`, or in the whole nest, read a panel with elements of type `ty`.
-pub fn stage(nest: &mut Nest, buffer: BufferId, ty: Ty, axis: Option<VarId>) -> Result<(), Diagnostic> {
+/// Lets the loads of `buffer` in the body of the loop over `axis`, or in the whole nest, read a panel.
+pub fn stage(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, like: Panel) -> Result<(), Diagnostic> {
     let name = nest.buffers[buffer.idx()].name.clone();
-    check_buffer(nest, buffer, ty)
-        .and_then(|()| rewrite_body(nest, axis, |nest, body| staged(nest, buffer, ty, body)))
-        .map_err(|error| Diagnostic { message: format!("cannot stage `{name}`: {}", error.message), ..error })
+    let mut borders = Vec::new();
+    check_buffer(nest, buffer, like)
+        .and_then(|()| {
+            rewrite_body(nest, axis, |nest, body| {
+                let staged = staged(nest, buffer, like, body)?;
+                borders = staged.borders;
+                Ok(staged.body)
+            })
+        })
+        .map_err(|error| Diagnostic {
+            message: format!("cannot stage `{name}`: {}", error.message),
+            ..error
+        })?;
+    nest.body.splice(0..0, borders);
+    Ok(())
 }
 
-fn staged(nest: &mut Nest, buffer: BufferId, ty: Ty, mut body: Vec<Stmt>) -> Result<Vec<Stmt>, Diagnostic> {
+/// What becomes of a body.
+struct Staged {
+    /// Statements for the start of the nest.
+    borders: Vec<Stmt>,
+    /// Fills the panels, then reads them.
+    body: Vec<Stmt>,
+}
+
+fn staged(nest: &mut Nest, buffer: BufferId, like: Panel, mut body: Vec<Stmt>) -> Result<Staged, Diagnostic> {
     let reads = reads(&mut body, buffer);
-    check_reads(nest, buffer, ty, &reads)?;
+    check_reads(nest, buffer, like.elem, &reads)?;
+    let value = border_value(&reads)?;
     if stores_to(&body, buffer) {
         return Err(Diagnostic::new("the body writes it").help("legal where a loop only reads it"));
     }
     let mut panels = Vec::new();
     for footprint in Footprint::of(&reads)? {
         check_size(&footprint, &reads)?;
-        panels.push((panel(nest, buffer, ty, &footprint), footprint));
+        let inside = match value {
+            Some(_) => inside(nest, buffer, &footprint)?,
+            None => footprint.shape.iter().map(|extent| (0, *extent)).collect(),
+        };
+        panels.push((panel(nest, buffer, like, &footprint), footprint, inside));
     }
     replace_reads(&mut body, buffer, &|read| {
-        let (panel, footprint) = panels.iter().find(|(_, footprint)| footprint.has(read))?;
-        let load = Access { buffer: *panel, index: footprint.position(read), ty, border: None };
+        let (panel, footprint, _) = panels.iter().find(|(_, footprint, _)| footprint.has(read))?;
+        let load = Access { buffer: *panel, index: footprint.position(read), ty: like.elem, border: None };
         Some(instead(&read.expr, load))
     });
-    let mut filled = Vec::new();
-    for (panel, footprint) in &panels {
-        filled.extend(Fill { nest, source: buffer, panel: *panel, footprint }.dims(Vec::new()));
+    let mut staged = Staged { borders: Vec::new(), body: Vec::new() };
+    for (panel, footprint, inside) in &panels {
+        let order = storage_order(footprint.shape.len(), like);
+        let mut fill = Fill { nest, source: buffer, panel: *panel, footprint, order, inside: inside.clone() };
+        staged.body.extend(fill.copy()); // First, so that its loops have the plain names.
+        staged.borders.extend(value.map(|value| fill.border(value)).unwrap_or_default());
     }
-    filled.append(&mut body);
-    Ok(filled)
+    staged.body.append(&mut body);
+    Ok(staged)
 }
 
-fn check_buffer(nest: &Nest, buffer: BufferId, ty: Ty) -> Result<(), Diagnostic> {
+/// What loads give outside of the buffer; `None` where all stay inside.
+fn border_value(reads: &[Read]) -> Result<Option<i64>, Diagnostic> {
+    let mut values: Vec<i64> = reads.iter().filter_map(|read| read.access().border).collect();
+    values.dedup();
+    match values[..] {
+        [] => Ok(None),
+        [value] => Ok(Some(value)),
+        [first, second, ..] => {
+            Err(Diagnostic::new(format!("loads disagree on its border: {first} and {second}"))
+                .help("legal where all loads that may leave it give one value there"))
+        }
+    }
+}
+
+/// By dimension of a panel, which of its positions are inside of the buffer in every iteration of the loops around.
+fn inside(nest: &Nest, buffer: BufferId, footprint: &Footprint) -> Result<Vec<(u32, u32)>, Diagnostic> {
+    let extents: Extents = loops(nest).into_iter().map(|l| (l.var, l.extent)).collect();
+    let source = &nest.buffers[buffer.idx()];
+    footprint.inside(&source.shape, &|var| (0, i64::from(extents[&var]) - 1)).map_err(|dim| {
+        let message = format!("what of it lies outside in dimension {dim} varies with the loops around");
+        Diagnostic::new(message).help(format!(
+            "legal further out; or peel the iterations at the border; or copy it first: `border {}`",
+            source.name
+        ))
+    })
+}
+
+/// The dimensions of a panel, outermost in storage first.
+fn storage_order(rank: usize, like: Panel) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rank).collect();
+    if like.planes && rank > 1 {
+        order.rotate_right(1);
+    }
+    order
+}
+
+fn check_buffer(nest: &Nest, buffer: BufferId, like: Panel) -> Result<(), Diagnostic> {
+    let ty = like.elem;
+    if !(1..=MOST_PADDING).contains(&like.pad) {
+        return Err(Diagnostic::new(format!("rows of a multiple of {} elements", like.pad))
+            .help(format!("legal: `pad 1` to `pad {MOST_PADDING}`")));
+    }
     let source = &nest.buffers[buffer.idx()];
     if source.is_const() {
         return Err(Diagnostic::new("it is a constant").help(format!(
@@ -130,10 +238,6 @@ fn check_reads(nest: &Nest, buffer: BufferId, ty: Ty, reads: &[Read]) -> Result<
     }
     for read in reads {
         let access = read.access();
-        if access.border.is_some() {
-            return Err(Diagnostic::new("a load may leave it")
-                .help(format!("copy it with its padding around it first: `border {name}`")));
-        }
         if access.ty != *elem {
             return Err(Diagnostic::new(format!("a load reads `{}` at once, not one `{elem}`", access.ty))
                 .help("stage before loads are joined to words"));
@@ -172,9 +276,14 @@ fn check_size(footprint: &Footprint, reads: &[Read]) -> Result<(), Diagnostic> {
 }
 
 /// The scratch that holds a footprint.
-fn panel(nest: &mut Nest, source: BufferId, ty: Ty, footprint: &Footprint) -> BufferId {
+fn panel(nest: &mut Nest, source: BufferId, like: Panel, footprint: &Footprint) -> BufferId {
     let name = fresh_name(nest, &format!("{}_panel", nest.buffers[source.idx()].name));
-    let mut panel = Buffer::new(name, ty, &footprint.shape, Role::Scratch);
+    let mut panel = Buffer::new(name, like.elem, &footprint.shape, Role::Scratch);
+    let order = storage_order(footprint.shape.len(), like);
+    panel.map.dims = order.iter().map(|dim| (Index::var(VarId::new(*dim)), footprint.shape[*dim])).collect();
+    if let Some((_, extent)) = panel.map.dims.last_mut() {
+        *extent = extent.next_multiple_of(like.pad);
+    }
     panel.map.align = panel.map.align.max(WORD_BYTES);
     nest.add_buffer(panel)
 }
@@ -212,162 +321,4 @@ fn walked(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>) -> Result<VarI
             Err(Diagnostic::new(message).help("permute the loops by name first: `permute AXIS (ORDER)`"))
         }
     }
-}
-
-/// Writes a panel.
-struct Fill<'a> {
-    nest: &'a mut Nest,
-    source: BufferId,
-    panel: BufferId,
-    footprint: &'a Footprint,
-}
-
-/// How elements of a panel that follow each other are copied at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Words {
-    /// As a word of this type.
-    Copied(Ty),
-    /// Four bytes become two pairs: in order, or bytes 0 and 2 before 1 and 3.
-    Widened { in_order: bool },
-}
-
-impl Fill<'_> {
-    /// Statements for all dimensions from `at.len()` on; `at` is the position along those before.
-    fn dims(&mut self, at: Vec<Index>) -> Vec<Stmt> {
-        let extent = self.footprint.shape[at.len()];
-        if at.len() + 1 == self.footprint.shape.len() {
-            return self.row(&at, extent);
-        }
-        self.over(at.len(), extent, |fill, n| fill.dims(joined(&at, n)))
-    }
-
-    /// The last dimension: words as far as they go, then single elements.
-    fn row(&mut self, at: &[Index], extent: u32) -> Vec<Stmt> {
-        let lanes = self.word().lanes();
-        let n_words = extent / lanes;
-        let words = if n_words == 0 { None } else { self.words(at) };
-        let Some(words) = words else {
-            return self.over(at.len(), extent, |fill, n| vec![fill.element(joined(at, n))]);
-        };
-        let mut stmts =
-            self.over(at.len(), n_words, |fill, n| fill.copy_words(words, joined(at, n.scale(lanes.into()))));
-        let rest = extent % lanes;
-        stmts.extend(self.over(at.len(), rest, |fill, n| {
-            vec![fill.element(joined(at, n.offset((n_words * lanes).into())))]
-        }));
-        stmts
-    }
-
-    /// A loop of `extent` iterations: none for 0, and the body alone for 1.
-    fn over(
-        &mut self,
-        dim: usize,
-        extent: u32,
-        body: impl FnOnce(&mut Self, Index) -> Vec<Stmt>,
-    ) -> Vec<Stmt> {
-        match extent {
-            0 => Vec::new(),
-            1 => body(self, Index::constant(0)),
-            _ => {
-                let name = format!("{}_{dim}", self.nest.buffers[self.panel.idx()].name);
-                let var = fresh_var(self.nest, &name);
-                let body = body(self, Index::var(var));
-                vec![Stmt::For(Loop { var, extent, unroll: false }, body)]
-            }
-        }
-    }
-
-    fn element(&self, to: Vec<Index>) -> Stmt {
-        let elem = self.nest.buffers[self.source.idx()].elem;
-        let load = self.load(&to, elem);
-        Stmt::Store(self.target(to, self.elem()), extended(load, elem))
-    }
-
-    fn copy_words(&mut self, words: Words, to: Vec<Index>) -> Vec<Stmt> {
-        let word = match words {
-            Words::Copied(word) => {
-                let load = self.load(&to, word);
-                return vec![Stmt::Store(self.target(to, word), load)];
-            }
-            Words::Widened { .. } => self.word(),
-        };
-        let load = self.load(&to, word);
-        let bytes = fresh_local(self.nest, "v", word);
-        let prim = if word == Ty::U8x4 { Prim::Uxtb16 } else { Prim::Sxtb16 };
-        let half = |ror| op(prim, vec![Expr::Local(bytes, Vec::new())], vec![ror]);
-        let (even, odd) = (half(0), half(8));
-        let (first, second) = match words {
-            Words::Widened { in_order: true } => (
-                op(Prim::PackBotTop, vec![even.clone(), odd.clone()], vec![16]),
-                op(Prim::PackTopBot, vec![odd, even], vec![16]),
-            ),
-            _ => (even, odd),
-        };
-        let mut behind = to.clone();
-        if let Some(last) = behind.last_mut() {
-            *last = last.offset(Ty::I16x2.lanes().into());
-        }
-        vec![
-            Stmt::Let(bytes, load),
-            Stmt::Store(self.target(to, Ty::I16x2), first),
-            Stmt::Store(self.target(behind, Ty::I16x2), second),
-        ]
-    }
-
-    /// The word of elements of the source; the element where there is none.
-    fn word(&self) -> Ty {
-        match self.nest.buffers[self.source.idx()].elem {
-            Ty::I8 => Ty::I8x4,
-            Ty::U8 => Ty::U8x4,
-            Ty::I16 => Ty::I16x2,
-            other => other,
-        }
-    }
-
-    /// How words of the last dimension are copied; `None` where their elements do not follow each other in the source.
-    fn words(&self, at: &[Index]) -> Option<Words> {
-        let source = &self.nest.buffers[self.source.idx()];
-        let lanes = i64::from(self.word().lanes());
-        // A variable of no loop stands for the number of the word: the same must hold for each.
-        let number = Index::var(VarId::new(self.nest.vars.len()));
-        let index = |lane: i64| self.footprint.source(&joined(at, number.scale(lanes).offset(lane)));
-        let first = index(0);
-        let apart = |index: &[Index]| {
-            source.map.position(index).add(&source.map.position(&first).scale(-1)).as_constant()
-        };
-        let moved = |dim: usize, lane: i64| {
-            let mut moved = first.clone();
-            moved[dim] = moved[dim].offset(lane);
-            moved
-        };
-        let in_a_row =
-            (0..first.len()).any(|dim| (1..lanes).all(|lane| apart(&moved(dim, lane)) == Some(lane)));
-        let order: Option<Vec<i64>> = (0..lanes).map(|lane| apart(&index(lane))).collect();
-        match (in_a_row && lanes > 1, self.elem() == source.elem, order?.as_slice()) {
-            (true, true, order) if order.iter().copied().eq(0..lanes) => Some(Words::Copied(self.word())),
-            (true, false, [0, 1, 2, 3]) => Some(Words::Widened { in_order: true }),
-            (true, false, [0, 2, 1, 3]) => Some(Words::Widened { in_order: false }),
-            _ => None,
-        }
-    }
-
-    fn elem(&self) -> Ty {
-        self.nest.buffers[self.panel.idx()].elem
-    }
-
-    fn load(&self, to: &[Index], ty: Ty) -> Expr {
-        Expr::Load(Access { buffer: self.source, index: self.footprint.source(to), ty, border: None })
-    }
-
-    fn target(&self, index: Vec<Index>, ty: Ty) -> Access {
-        Access { buffer: self.panel, index, ty, border: None }
-    }
-}
-
-fn joined(at: &[Index], last: Index) -> Vec<Index> {
-    at.iter().cloned().chain([last]).collect()
-}
-
-fn op(prim: Prim, args: Vec<Expr>, imm: Vec<i32>) -> Expr {
-    Expr::Op { prim, args, imm }
 }
