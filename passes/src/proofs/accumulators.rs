@@ -2,7 +2,8 @@
 //!
 //! The nest is run on intervals. A loop whose variable chooses constants or registers runs through all its iterations, so
 //! that each output channel is bounded by its own weights; so do the loops of a reduction. Any other variable is only known
-//! to lie within its extent. What an element of a parameter is, is known by its type alone. A sum or product that may
+//! to lie within its extent. What an element of a parameter is, is known by its type alone; an element of scratch is one of the values
+//! that are stored there, whichever and whenever, since nothing reads scratch that was not written. A sum or product that may
 //! leave its type wraps, and is then only known to be of that type. The bounds hold for every input; they are not the tightest,
 //! since two mentions of a value count as two values.
 //!
@@ -13,11 +14,15 @@ use std::sync::Arc;
 
 use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
-use ir::loops::{Access, BufferId, Expr, Index, Loop, Nest, Prim, Stmt, VarId};
+use ir::loops::{Access, BufferId, Expr, Index, Loop, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
+
+use super::stored::writers;
 
 /// Most assignments that are evaluated for a nest: seconds.
 const MOST_WORK: u64 = 1 << 26;
+/// Most passes over what is stored to scratch until its bounds stay; scratch that is summed up in place has none.
+const MOST_ROUNDS: u32 = 6;
 
 /// The least and the greatest value, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +54,12 @@ pub fn visit(nest: &Nest, of: Prim, visit: &mut Visit) -> Result<(), Diagnostic>
         locals: nest.locals.iter().map(|local| vec![Value::any(local.ty); len(&local.shape)]).collect(),
         constants: Constants::new(nest),
         data: vec![None; nest.buffers.len()],
+        stored: vec![None; nest.buffers.len()],
+        settled: false,
         chosen: chosen(nest),
         work: 0,
     };
+    bounds.settle()?;
     bounds.block(&nest.body, false)
 }
 
@@ -148,6 +156,18 @@ impl Value {
         Self { lanes: std::array::from_fn(|lane| self.lanes[lane].hull(other.lanes[lane])) }
     }
 
+    /// The word, if every lane is known.
+    fn as_word(self, ty: Ty) -> Option<i64> {
+        let lanes = ty.lanes() as usize;
+        let bits = if lanes == 1 { 64 } else { 32 / lanes };
+        let mut word = 0;
+        for (at, lane) in self.lanes.iter().take(lanes).enumerate() {
+            let lane = lane.as_point()?;
+            word |= if lanes == 1 { lane } else { (lane & ((1 << bits) - 1)) << (bits * at) };
+        }
+        Some(if lanes == 1 { word } else { i64::from(word as i32) })
+    }
+
     /// A word as memory has it.
     fn of_word(ty: Ty, word: i64) -> Self {
         let lane = |lane: usize| match ty {
@@ -179,12 +199,62 @@ struct Bounds<'n, 'v> {
     constants: Constants<'n>,
     /// Constants that were read, with the least and the greatest element.
     data: Vec<Option<(Arc<[u8]>, Interval)>>,
+    /// What is stored to scratch, by buffer.
+    stored: Vec<Option<Interval>>,
+    /// Whether that is known.
+    settled: bool,
     /// Variables that run through their iterations.
     chosen: BTreeSet<VarId>,
     work: u64,
 }
 
 impl Bounds<'_, '_> {
+    /// Finds out what scratch holds: what is stored may itself come from scratch.
+    fn settle(&mut self) -> Result<(), Diagnostic> {
+        let writers = writers(self.nest);
+        for _ in 0..MOST_ROUNDS {
+            let before = self.stored.clone();
+            self.block(&writers, false)?;
+            self.settled = self.stored == before;
+            if self.settled {
+                return Ok(());
+            }
+        }
+        self.stored.iter_mut().for_each(|stored| *stored = None);
+        self.settled = true;
+        Ok(())
+    }
+
+    /// A value that is stored to scratch.
+    fn store(&mut self, access: &Access, value: Value) {
+        let buffer = &self.nest.buffers[access.buffer.idx()];
+        if self.settled || buffer.role != Role::Scratch {
+            return;
+        }
+        let lanes = value.lanes.iter().take(access.ty.lanes() as usize).copied();
+        let lanes = lanes.reduce(Interval::hull).expect("a word has a lane").within(buffer.elem);
+        let stored = &mut self.stored[access.buffer.idx()];
+        *stored = Some(stored.map_or(lanes, |stored| stored.hull(lanes)));
+    }
+
+    /// What a load of something that is no constant gives; a word may reach beyond the shape.
+    fn loaded(&self, access: &Access) -> Value {
+        let buffer = &self.nest.buffers[access.buffer.idx()];
+        let any = Value::any(access.ty);
+        let Some(stored) = self.stored[access.buffer.idx()] else { return any };
+        let lanes = i64::from(access.ty.lanes());
+        let first = buffer.map.position(&access.index);
+        let inside = |(dim, extent): (usize, &u32)| {
+            let mut next = access.index.clone();
+            next[dim] = next[dim].offset(1);
+            let moved = buffer.map.position(&next).add(&first.scale(-1));
+            moved.as_constant() == Some(1)
+                && index_bounds(&access.index[dim], &self.vars).high + lanes <= i64::from(*extent)
+        };
+        let inside = lanes == 1 || buffer.shape.iter().enumerate().any(inside);
+        if inside { Value::scalar(stored) } else { any }
+    }
+
     /// `all` says that every loop runs through its iterations: what is carried changes.
     fn block(&mut self, block: &[Stmt], all: bool) -> Result<(), Diagnostic> {
         block.iter().try_for_each(|stmt| self.stmt(stmt, all))
@@ -213,9 +283,11 @@ impl Bounds<'_, '_> {
                 }
                 Ok(())
             }
-            Stmt::Store(_, value) => {
+            Stmt::Store(access, value) => {
                 self.spend()?;
-                self.expr(value).map(|_| ())
+                let value = self.expr(value)?;
+                self.store(access, value);
+                Ok(())
             }
         }
     }
@@ -280,12 +352,14 @@ impl Bounds<'_, '_> {
                     *value = self.expr(arg)?;
                 }
                 let values = &values[..args.len()];
-                if *prim == self.of {
+                if *prim == self.of && self.settled {
                     let operands: Vec<Interval> = values.iter().map(|value| value.lanes[0]).collect();
                     (self.visit)(expr, &Place { operands: &operands, vars: &self.vars });
                 }
-                let ty = self.nest.ty(&args[0]);
-                operation(*prim, ty, self.nest.ty(expr), values, imm)
+                let types: Vec<Ty> = args.iter().map(|arg| self.nest.ty(arg)).collect();
+                let result = self.nest.ty(expr);
+                let known = evaluated(*prim, &types, result, values, imm);
+                known.unwrap_or_else(|| operation(*prim, &types, result, values, imm))
             }
         })
     }
@@ -294,7 +368,7 @@ impl Bounds<'_, '_> {
         let nest = self.nest;
         let buffer = &nest.buffers[access.buffer.idx()];
         if !buffer.is_const() {
-            let value = Value::any(access.ty);
+            let value = self.loaded(access);
             return Ok(access
                 .border
                 .map_or(value, |border| value.hull(Value::scalar(Interval::point(border)))));
@@ -332,8 +406,15 @@ impl Bounds<'_, '_> {
     }
 }
 
+/// The result, if all operands are known.
+fn evaluated(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]) -> Option<Value> {
+    let words = values.iter().zip(types).map(|(value, ty)| value.as_word(*ty));
+    let words: Vec<i64> = words.collect::<Option<_>>()?;
+    Some(Value::of_word(result, (prim.row().eval)(types[0], &words, imm)))
+}
+
 /// The bounds of a result.
-fn operation(prim: Prim, operand: Ty, result: Ty, values: &[Value], imm: &[i32]) -> Value {
+fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]) -> Value {
     let a = values.first().map_or(Interval::point(0), |value| value.lanes[0]);
     let b = values.get(1).map_or(Interval::point(0), |value| value.lanes[0]);
     let scalar = |interval: Interval| Value::scalar(interval.within(result));
@@ -351,9 +432,28 @@ fn operation(prim: Prim, operand: Ty, result: Ty, values: &[Value], imm: &[i32])
         (Prim::Ssat | Prim::Usat, _) if imm[1] >= 0 => monotone(&|a| (prim.row().eval)(Ty::I32, &[a], imm)),
         (Prim::Bot, _) => Value::scalar(values[0].lanes[0]),
         (Prim::Top, _) => Value::scalar(values[0].lanes[1]),
-        (Prim::Sxtb16, _) if operand == Ty::I8x4 => {
+        (Prim::Sxtb16, _) if types[0] == Ty::I8x4 => {
             let lane = |half: usize| values[0].lanes[(imm[0] as usize / 8 + 2 * half) % 4];
             Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+        }
+        (Prim::Sxtb16, _) if types[0] == Ty::I16x2 && imm[0] == 0 => {
+            let lane = |half: usize| values[0].lanes[half].within(Ty::I8);
+            Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+        }
+        (Prim::Uxtb16, _) if types[0] == Ty::U8x4 => {
+            let lane = |half: usize| values[0].lanes[(imm[0] as usize / 8 + 2 * half) % 4];
+            Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+        }
+        (Prim::PackBotTop | Prim::PackTopBot, _) if types == [Ty::I16x2; 2] => {
+            let [a, b] = [values[0].lanes, values[1].lanes];
+            let halves = match (prim, imm[0]) {
+                (Prim::PackBotTop, 16) => [a[0], b[0]],
+                (Prim::PackBotTop, 0) => [a[0], b[1]],
+                (Prim::PackTopBot, 16) => [b[1], a[1]],
+                (Prim::PackTopBot, 0) => [b[0], a[1]],
+                _ => [Interval::of_type(Ty::I16); 2],
+            };
+            Value { lanes: std::array::from_fn(|at| halves[at % 2]) }
         }
         (Prim::Dot2 | Prim::Dot2Cross, _) => {
             let cross = usize::from(prim == Prim::Dot2Cross);

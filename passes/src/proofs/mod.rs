@@ -2,4 +2,5 @@
 
 pub mod accumulators;
 pub mod short_forms;
+pub mod stored;
 pub mod thresholds;
