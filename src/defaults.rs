@@ -14,12 +14,14 @@ use rayon::prelude::*;
 
 /// Most steps of a sum that are repeated: with eight or so products each, a kilobyte of code.
 const UNROLLED_STEPS: u32 = 16;
+/// Most steps of a copy that are repeated: enough to hide what its loop costs.
+const UNROLLED_COPIES: u32 = 8;
 /// What buffers are aligned to where their places are not known yet.
 const ALIGN: u32 = 8;
 
 /// The schedule for a lowered program.
 pub fn schedule(program: &Program, options: layer::Options) -> Result<Schedule, Diagnostic> {
-    let traits = Traits { dual_mac: true, unrolled_steps: UNROLLED_STEPS };
+    let traits = Traits { dual_mac: true, unrolled_steps: UNROLLED_STEPS, unrolled_copies: UNROLLED_COPIES };
     let text = |layer: &ir::loops::Layer| {
         let nest = &layer.nest;
         let priced =

@@ -3,7 +3,7 @@
 use ir::diag::Diagnostic;
 use ir::loops::{Loop, Nest};
 
-use crate::loops::edit::loops;
+use crate::loops::edit::{axes_within, loops};
 use crate::schedule::Schedule;
 
 /// Steps, and the nest that they lead to.
@@ -59,6 +59,37 @@ impl Draft {
     /// The extent of the loop of this name; 0 where there is no such loop.
     pub fn extent(&self, name: &str) -> u32 {
         self.axis(name).map_or(0, |l| l.extent)
+    }
+
+    /// The names of all loops, in the order of the text.
+    pub fn loop_names(&self) -> Vec<String> {
+        loops(&self.nest).into_iter().map(|l| self.nest.vars[l.var.idx()].clone()).collect()
+    }
+
+    /// Repeats the body of a loop in the code: all of it up to `most` iterations, else the greatest part of
+    /// them that divides the extent, and that only where it is more than one.
+    pub fn repeat(&mut self, axis: &str, most: u32) {
+        let extent = self.extent(axis);
+        let divides = |count: &u32| extent.is_multiple_of(*count);
+        match (2..=most.min(extent)).rev().find(divides) {
+            Some(count) if count == extent => drop(self.attempt(format!("unroll {axis}"))),
+            Some(count) => drop(self.attempt(format!("unroll {axis} {count}"))),
+            None => {}
+        }
+    }
+
+    /// Appends a step that fills a panel, and repeats the innermost of the loops that fill it.
+    pub fn fill(&mut self, steps: impl Into<String>, most: u32) -> Result<(), Stuck> {
+        let before = self.loop_names();
+        self.step(steps)?;
+        let made: Vec<String> = self.loop_names().into_iter().filter(|name| !before.contains(name)).collect();
+        let inner: Vec<&String> = made.iter().filter(|name| self.is_innermost(name)).collect();
+        inner.into_iter().for_each(|name| self.repeat(name, most));
+        Ok(())
+    }
+
+    fn is_innermost(&self, axis: &str) -> bool {
+        self.axis(axis).is_some_and(|l| axes_within(&self.nest, l.var).len() == 1)
     }
 
     /// The text of the schedule: its lines without scope.

@@ -21,6 +21,8 @@ pub struct Traits {
     pub dual_mac: bool,
     /// Most steps of a sum that are repeated in the code: the more, the larger the code.
     pub unrolled_steps: u32,
+    /// Most steps of a copy that are repeated in the code.
+    pub unrolled_copies: u32,
 }
 
 /// A rule: the drafts that it has for a nest, none where the nest is not of its kind.

@@ -67,7 +67,7 @@ fn blocked(nest: &Nest, sum: &SumOfProducts, (p, n): (u32, u32), traits: &Traits
     }
     let depth = sum.summed[0].extent;
     if traits.dual_mac && depth >= PAIR {
-        paired(&mut draft, sum, &sums, &stages)?;
+        paired(&mut draft, sum, &sums, &stages, traits)?;
     }
     for sum in &sums {
         repeat(&mut draft, sum, traits)?;
@@ -99,7 +99,13 @@ fn jam(
 }
 
 /// Widens data once for each block of pixels, and makes one operation of two products.
-fn paired(draft: &mut Draft, sum: &SumOfProducts, sums: &[String], stages: &[String]) -> Result<(), Stuck> {
+fn paired(
+    draft: &mut Draft,
+    sum: &SumOfProducts,
+    sums: &[String],
+    stages: &[String],
+    traits: &Traits,
+) -> Result<(), Stuck> {
     let depth = sum.summed[0].extent;
     if depth.is_multiple_of(WIDENED) {
         for k in sums {
@@ -121,11 +127,13 @@ fn paired(draft: &mut Draft, sum: &SumOfProducts, sums: &[String], stages: &[Str
     let at = |stage: &String| format!(" at {stage}");
     let places: Vec<String> =
         if stages.is_empty() { vec![String::new()] } else { stages.iter().map(at).collect() };
-    let staged =
-        |x: &str| places.iter().map(|at| format!("stage {x} i16{at}")).collect::<Vec<_>>().join("; ");
-    if !draft.attempt(staged(&sum.x)) {
-        draft.step(format!("border {}", sum.x))?;
-        draft.step(staged(&format!("{}_border", sum.x)))?;
+    let mut x = sum.x.clone();
+    if !draft.clone().attempt(format!("stage {x} i16{}", places[0])) {
+        draft.step(format!("border {x}"))?;
+        x.push_str("_border");
+    }
+    for at in places {
+        draft.fill(format!("stage {x} i16{at}"), traits.unrolled_copies)?;
     }
     for w in weights {
         draft.step(format!("pack {w} i16"))?;
