@@ -82,11 +82,14 @@ pub fn axes(nest: &Nest) -> Vec<VarId> {
 pub fn axes_within(nest: &Nest, axis: VarId) -> Vec<VarId> {
     let mut body = nest.body.clone();
     let inside = with_loop(&mut body, axis, &mut |site| {
-        let mut found = vec![axis];
+        let mut found = Vec::new();
         match site {
             Site::For(block, at) => collect_vars(&block[at..=at], &mut found),
             Site::Reduction(block, at, _) => match &block[at] {
-                Stmt::Reduce(reduce) => collect_vars(&reduce.update, &mut found),
+                Stmt::Reduce(reduce) => {
+                    found.push(axis);
+                    collect_vars(&reduce.update, &mut found);
+                }
                 _ => unreachable!("a site is a reduction"),
             },
         }
