@@ -1,6 +1,6 @@
 //! Random steps, made from the usage line that each step has: so a new step takes part by being in the table.
 
-use ir::loops::{Nest, Role, Stmt};
+use ir::loops::{Buffer, Nest, Role, Stmt, VarId};
 use ir::ty::Ty;
 use passes::loops::STEPS;
 use passes::loops::edit::loops;
@@ -17,6 +17,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let step = random_step(nest, rng);
     let prepared = match step.name.as_str() {
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
+        "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         _ => Vec::new(),
     };
     if prepared.is_empty() { vec![step] } else { prepared }
@@ -45,6 +46,18 @@ fn vectorized(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     steps.push(format!("tile {axis} 2"));
     steps.push(format!("vectorize {axis}.i dual16"));
     steps.iter().map(|step| parsed(step)).collect()
+}
+
+/// Weights in pairs along an even loop.
+fn in_pairs(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let even: Vec<VarId> = loops(nest).iter().filter(|l| l.extent.is_multiple_of(2)).map(|l| l.var).collect();
+    let is_weights = |buffer: &&Buffer| buffer.is_const() && buffer.elem == Ty::I8;
+    let weights: Vec<&Buffer> = nest.buffers.iter().filter(is_weights).collect();
+    if even.is_empty() || weights.is_empty() {
+        return Vec::new();
+    }
+    let axis = &nest.vars[rng.of(&even).idx()];
+    vec![parsed(&format!("pack {} pairs {axis} scale 256", rng.of(&weights).name))]
 }
 
 /// A step from text that has words and numbers.
@@ -95,10 +108,12 @@ impl<'a> Writer<'a> {
         Self { nest, rng, axes, last: 0 }
     }
 
-    /// Words in brackets are left out half of the time, of words between bars one is taken.
+    /// Of usages between `or` one is taken, words in brackets are left out half of the time, of words between bars one is taken.
     fn args(&mut self, def: &StepDef) -> Vec<Arg> {
         let mut args = Vec::new();
-        let usage = self.without_options(def.usage);
+        let usages: Vec<&str> = def.usage.split(" or ").collect();
+        let usage = self.rng.of(&usages);
+        let usage = self.without_options(usage);
         let words: Vec<&str> = usage.split_whitespace().skip(1).collect();
         let repeats = words.contains(&"…");
         let mut at = 0;

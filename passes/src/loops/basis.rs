@@ -171,7 +171,7 @@ impl Basis {
     }
 
     /// Adds a constant with the combinations of what `operands`, words, are in the iterations of `loops`: the dimensions are
-    /// those of the loops, and the number of the row as dimension `row_dim`. It stays an expression until it is emitted.
+    /// those of the loops, and the number of the row as dimension `row_dim` if there are several. It stays an expression until it is emitted.
     ///
     /// Refused where an element does not fit in `elem`. `bounds` are those of the operands: what wraps would fit by accident.
     pub fn constant(&self, nest: &mut Nest, of: Combined) -> Result<BufferId, Diagnostic> {
@@ -186,10 +186,15 @@ impl Basis {
         }
         let made = BufferId::new(nest.buffers.len());
         let mut shape: Vec<u32> = loops.iter().map(|l| l.extent).collect();
-        shape.insert(row_dim, self.rows.len() as u32);
+        let several = self.rows.len() > 1;
+        if several {
+            shape.insert(row_dim, self.rows.len() as u32);
+        }
         let store = |(row, value): (usize, Expr)| {
             let mut index: Vec<Index> = loops.iter().map(|l| Index::var(l.var)).collect();
-            index.insert(row_dim, Index::constant(row as i64));
+            if several {
+                index.insert(row_dim, Index::constant(row as i64));
+            }
             Stmt::Store(Access { buffer: made, index, ty: elem, border: None }, value)
         };
         let stores = self.exprs(operands).into_iter().enumerate().map(store).collect();

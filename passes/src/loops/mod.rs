@@ -14,6 +14,7 @@ pub mod fuse;
 pub mod hoist;
 pub mod pack;
 pub mod pad;
+pub mod pairs;
 pub mod peel;
 pub mod permute;
 pub mod reorder;

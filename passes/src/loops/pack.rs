@@ -17,22 +17,44 @@
 //! that what one sum reads lies together. Named axes give another order. Places that read the constant in
 //! one way share what they read, others get their own.
 //! Legal where no element would be stored twice and, for a narrower type, where every value fits.
+//!
+//! `pack BUFFER pairs AXIS scale 256` makes one word of the weights of two sums and two steps:
+//!
+//! ```text
+//! a[0] = add a[0], mul(sext(x[k]), sext(w[0, k]))  a[1] = add a[1], mul(sext(x[k]), sext(w[1, k]))
+//! =>
+//! a_both = add a_both, mul(sext(x[k]), sext(w_pairs[k]))                 // w_pairs[k] = 256 w[0, k] + w[1, k]: sums of 256 A + B.
+//! a_low = add a_low, mul(sext(x[k]), sbfx(sext(w_pairs[k])) {lsb = 0, width = 8})    // Sums of B.
+//! … asr(sub(a_both, a_low), 8) … a_low …                                  // The sums A and B.
+//! ```
+//!
+//! A change of basis, from (A, B) to (256 A + B, B) and back; [`super::pairs`] has the details. The axis is a loop of a block of registers, or one
+//! directly around a reduction. Legal for bytes where 256 A + B fits in a halfword for all weights, and 256 times the sum A in a word, by the
+//! bounds of the sum.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use super::edit::{fresh_name, renew_vars};
+use super::pairs::{SCALE, pack_pairs};
 use super::step::{Arg, Args, StepDef};
 use crate::proofs::accumulators::{Interval, values};
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "pack",
-    usage: "pack BUFFER [TYPE] [AXIS …]",
+    usage: "pack BUFFER [TYPE] [AXIS …] or pack BUFFER pairs AXIS scale 256",
     summary: "Lay a constant out in the order in which the loops read it",
     run: |nest, args| {
         let buffer = constant(nest, args.word(0)?)?;
+        if args.get(1) == Some(&Arg::Word("pairs".into())) {
+            args.at_most(5)?;
+            if args.word(3)? != "scale" || args.int(4)? != SCALE {
+                return Err(args.misuse(format!("pairs without `scale {SCALE}`")));
+            }
+            return pack_pairs(nest, buffer, args.word(2)?);
+        }
         let (elem, from) = match args.get(1) {
             Some(Arg::Word(word)) => match Ty::parse(word) {
                 Some(ty) => (ty, 2),

@@ -1,6 +1,7 @@
 //! Proofs on the actual constants of a nest: they decide whether a rewrite that depends on values is exact.
 
 pub mod accumulators;
+pub mod multiples;
 pub mod short_forms;
 pub mod stored;
 pub mod thresholds;
