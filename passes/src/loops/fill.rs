@@ -50,10 +50,12 @@ enum Words {
 impl Fill<'_> {
     /// Copies what is inside of the source.
     pub fn copy(&mut self) -> Vec<Stmt> {
-        let at = vec![Index::constant(0); self.order.len()];
         let last = *self.order.last().expect("a panel has a dimension");
-        let words = self.words(&at, last).or_else(|| self.turned(&at, last));
-        self.dims(0, at, words)
+        // Variables of no loop stand for the position: the same must hold at each.
+        let anywhere = |dim: usize| Index::var(VarId::new(self.nest.vars.len() + 1 + dim));
+        let anywhere: Vec<Index> = (0..self.order.len()).map(anywhere).collect();
+        let words = self.words(&anywhere, last).or_else(|| self.turned(&anywhere, last));
+        self.dims(0, vec![Index::constant(0); self.order.len()], words)
     }
 
     /// Writes `value` to the positions outside of the source.
@@ -104,11 +106,7 @@ impl Fill<'_> {
             Words::Turned(_) => Ty::I16x2.lanes(),
             _ => self.word().lanes(),
         };
-        let position =
-            self.nest.buffers[self.panel.idx()].map.position(&with(at, dim, Index::constant(from.into())));
-        let lanes = WORD_BYTES / self.elem().bytes() as u32;
-        let past_a_word = position.modulo(lanes).as_constant().unwrap_or(0) as u32;
-        let start = to.min(from + (lanes - past_a_word) % lanes);
+        let start = self.first_word(at, dim);
         let n_words = (to - start) / size;
         let mut stmts = self.singles(at, dim, from, start, Some(words));
         stmts.extend(self.over(dim, 0, n_words, |fill, n| {
@@ -120,6 +118,16 @@ impl Fill<'_> {
         }));
         stmts.extend(self.singles(at, dim, start + n_words * size, to, Some(words)));
         stmts
+    }
+
+    /// Where a word of the panel begins first along a dimension.
+    fn first_word(&self, at: &[Index], dim: usize) -> u32 {
+        let (from, to) = self.inside[dim];
+        let first = with(at, dim, Index::constant(from.into()));
+        let lanes = WORD_BYTES / self.elem().bytes() as u32;
+        let past_a_word = self.nest.buffers[self.panel.idx()].map.position(&first).modulo(lanes);
+        let past_a_word = past_a_word.as_constant().unwrap_or(0) as u32;
+        to.min(from + (lanes - past_a_word) % lanes)
     }
 
     /// Elements one by one; those across a word too, where words are turned.
@@ -248,7 +256,7 @@ impl Fill<'_> {
         // A variable of no loop stands for the number of the word: the same must hold for each.
         let number = Index::var(VarId::new(self.nest.vars.len()));
         let (from, to) = self.inside[dim];
-        let start = number.scale(lanes).offset(from.into());
+        let start = number.scale(lanes).offset(self.first_word(at, dim).into());
         let index = |lane: i64| self.footprint.source(&with(at, dim, start.offset(lane)));
         let first = index(0);
         let apart = |index: &[Index]| {
