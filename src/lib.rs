@@ -2,7 +2,6 @@
 
 mod defaults;
 pub mod emulate;
-mod flash;
 pub mod header;
 pub mod link;
 pub mod output;

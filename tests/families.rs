@@ -44,6 +44,14 @@ struct Family {
 const FAMILIES: &[Family] = &[
     Family { name: "gemm_2x4_int16",       wanted: [1.10, 0.58] }, // 64 -> 64 channels.
     Family { name: "gemm_2x4_int16_other", wanted: [1.19, 0.65] }, // 32 -> 32 is the nearest that was measured.
+    Family { name: "winograd_f2_16",       wanted: [0.78, 0.43] },
+    Family { name: "winograd_f2_32",       wanted: [0.61, 0.33] },
+    Family { name: "winograd_f2_64",       wanted: [0.53, 0.28] },
+    Family { name: "winograd_f2_other",    wanted: [1.11, 0.77] }, // 8 channels is the nearest that was measured.
+    Family { name: "winograd_f4_16",       wanted: [0.49, 0.29] },
+    Family { name: "winograd_f4_32",       wanted: [0.37, 0.21] },
+    Family { name: "winograd_f4_64",       wanted: [0.31, 0.17] },
+    Family { name: "winograd_f4_other",    wanted: [0.74, 0.50] }, // 8 channels is the nearest that was measured.
 ];
 
 /// What was found out about a family.

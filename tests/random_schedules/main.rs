@@ -31,9 +31,10 @@ const N_DATA: u64 = 3;
 const BATCH: usize = 50;
 
 /// What the operators are.
-const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 10] = [
+const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 11] = [
     operators::convolution,
     operators::convolution,
+    operators::neighbour_convolution,
     operators::pointwise_convolution,
     operators::pointwise_convolution,
     operators::depthwise_convolution,

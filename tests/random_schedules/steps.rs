@@ -5,6 +5,7 @@ use ir::ty::Ty;
 use passes::loops::STEPS;
 use passes::loops::edit::loops;
 use passes::loops::step::{Arg, Step, StepDef};
+use passes::loops::winograd::winograd;
 use test_support::operators::Rng;
 
 /// Orders that `permute` and its like take.
@@ -14,10 +15,14 @@ const TYPES: [&str; 4] = ["i8", "i16", "i32", "u8"];
 
 /// A step of any kind; before one that is rarely legal by itself sometimes the steps that prepare it.
 pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    if rng.pick(0, 5) == 0 && winograd(&mut nest.clone(), 2, 1, None).is_ok() {
+        return vec![parsed(rng.of(&["winograd 2", "winograd 4", "winograd 2 at 2", "winograd 4 by 2"]))];
+    }
     let step = random_step(nest, rng);
     let prepared = match step.name.as_str() {
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
+        "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
         _ => Vec::new(),
     };
     if prepared.is_empty() { vec![step] } else { prepared }
@@ -58,6 +63,23 @@ fn in_pairs(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&even).idx()];
     vec![parsed(&format!("pack {} pairs {axis} scale 256", rng.of(&weights).name))]
+}
+
+/// A loop with several statements as loops of their own, which become one again.
+fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut several = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::For(l, body) = stmt
+            && body.len() > 1
+        {
+            several.push(l.var);
+        }
+    });
+    if several.is_empty() {
+        return Vec::new();
+    }
+    let axis = &nest.vars[rng.of(&several).idx()];
+    vec![parsed(&format!("distribute {axis} 1")), parsed(&format!("fuse {axis}.0 {axis}.1"))]
 }
 
 /// A step from text that has words and numbers.

@@ -219,6 +219,8 @@ prims! {
         let scaled = fixed::multiply_by_quantized_multiplier(a[0] as i32, a[1] as i32, a[2].clamp(-31, 31) as i32);
         i64::from(scaled.wrapping_add(i[0]).max(i[1]).min(i[2]))
     };
+    /// `a / by`, where it is known that `by` divides `a` and that the quotient lies from `b` to `c`; clamped to that.
+    Unscaled "unscaled" (I32, I32, I32) -> Is(Ty::I32), {by in (1, i32::MAX, 1)} |_, a, i| (a[0] / i64::from(i[0])).max(a[1]).min(a[2]);
     /// `a b / 2^31`, rounded to nearest, saturated: gemmlowp's doubling high multiply.
     DoublingHighMul "doubling_high_mul" (I32, I32) -> Is(Ty::I32), {} |_, a, _| i64::from(fixed::saturating_rounding_doubling_high_mul(a[0] as i32, a[1] as i32));
     /// `a / 2^b` for `b` in 0 to 31, rounded to nearest, ties away from zero.

@@ -72,7 +72,9 @@ impl Selector<'_> {
             Prim::SelectGe4 => self.select_ge4(args)?,
             Prim::Bfi => self.select_bfi(args, imm)?,
             Prim::Lo | Prim::Hi => unreachable!("their operand is a double word"),
-            Prim::Requantize | Prim::DoublingHighMul | Prim::RoundShift => return Err(composite(prim)),
+            Prim::Requantize | Prim::DoublingHighMul | Prim::RoundShift | Prim::Unscaled => {
+                return Err(composite(prim));
+            }
             Prim::Div
             | Prim::Clz
             | Prim::Sub2

@@ -79,6 +79,12 @@ pub fn emit(builder: &mut FunctionBuilder<'_>, prim: Prim, ty: Ty, a: &[Value], 
         }
         Prim::Sbfx => on.sbfx(a[0], imm[0], imm[1]),
         Prim::Bfi => on.bfi(a[0], a[1], imm[0], imm[1]),
+        Prim::Unscaled => {
+            let by = on.word(imm[0]);
+            let quotient = on.div(a[0], by);
+            let raised = on.ins().smax(quotient, a[1]);
+            on.ins().smin(raised, a[2])
+        }
         Prim::Requantize => on.requantize(a, imm),
         Prim::DoublingHighMul => on.doubling_high_mul(a[0], a[1]),
         Prim::RoundShift => {

@@ -17,6 +17,8 @@
 //!   from `e = 2` on.
 //! - `[t < 0]` matters for results below the zero point only, so it is left out where they are clamped away.
 //!
+//! - What `unscaled` divides is a multiple of the divisor, and the quotient is within the bounds: so whoever wrote it has proven.
+//!
 //! Constants decide what is emitted; where they do not fit or are not known, longer forms follow that fit everything.
 //! Constants that are nests keep their composites: they are evaluated at compile time.
 
@@ -31,7 +33,7 @@ use super::NestPass;
 use super::edit::{fresh_local, fresh_name, fresh_var};
 use crate::Changed;
 
-/// Expands `requantize`, `doubling_high_mul` and `round_shift`.
+/// Expands `requantize`, `doubling_high_mul`, `round_shift` and `unscaled`.
 pub const PASS: NestPass =
     NestPass { name: "expand-composites", summary: "Write out what no core does in one instruction", run };
 
@@ -127,6 +129,14 @@ impl Expander<'_> {
                 let [a, b] = take(&mut args);
                 self.changed = Changed::Yes;
                 self.doubling_high_mul(a, b, above_least[0] || above_least[1])
+            }
+            Prim::Unscaled => {
+                let [a, _, _] = take(&mut args);
+                self.changed = Changed::Yes;
+                match imm[0] {
+                    by if by.count_ones() == 1 => binary(Prim::Asr, a, int(by.trailing_zeros() as i32)),
+                    by => binary(Prim::Div, a, int(by)),
+                }
             }
             Prim::RoundShift => {
                 let [a, by] = take(&mut args);

@@ -29,6 +29,7 @@ pub mod tile;
 pub mod unroll;
 pub mod unroll_and_jam;
 pub mod vectorize;
+pub mod winograd;
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
@@ -69,6 +70,7 @@ pub const STEPS: &[StepDef] = &[
     unroll_and_jam::STEP,
     pack::STEP,
     vectorize::STEP,
+    winograd::STEP,
     short_requantize::STEP,
     short_add::STEP,
     table::STEP,

@@ -185,8 +185,11 @@ impl Site {
     }
 }
 
-/// The operand of a shift that takes off what is known to be a factor, and that factor; else the whole and 1.
+/// The operand of what takes off a known factor, and that factor; else the whole and 1.
 fn without_factor(expr: &Expr) -> (Expr, i32) {
+    if let Expr::Op { prim: Prim::Unscaled, args, imm } = expr {
+        return (args[0].clone(), imm[0]);
+    }
     if let Expr::Op { prim: Prim::Asr, args, .. } = expr
         && let [inner, Expr::Int(by @ 1..=16, _)] = &args[..]
         && is_multiple(inner, *by)

@@ -428,6 +428,7 @@ fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]
         (Prim::Max, _) => scalar(Interval { low: a.low.max(b.low), high: a.high.max(b.high) }),
         (Prim::Shl, Some(by @ 0..=31)) => scalar(a.times(Interval::point(1 << by))),
         (Prim::Asr, Some(by @ 0..=31)) => monotone(&|a| a >> by),
+        (Prim::Unscaled, _) => scalar(Interval { low: b.low, high: values[2].lanes[0].high }),
         (Prim::Select, _) => values[1].hull(values[2]),
         (Prim::Ssat | Prim::Usat, _) if imm[1] >= 0 => monotone(&|a| (prim.row().eval)(Ty::I32, &[a], imm)),
         (Prim::Bot, _) => Value::scalar(values[0].lanes[0]),

@@ -6,7 +6,6 @@
 //! kernels give for them.
 
 pub mod files;
-pub mod judge;
 pub mod operators;
 
 use std::fs;

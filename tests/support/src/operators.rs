@@ -75,6 +75,18 @@ pub fn convolution(rng: &mut Rng) -> Option<Graph> {
     graph_of(op, &x, &[w, b], out.quant)
 }
 
+/// A graph of a convolution that looks at a pixel and its neighbours, one by one.
+pub fn neighbour_convolution(rng: &mut Rng) -> Option<Graph> {
+    let (inputs, outputs) = (rng.of(&CHANNELS), rng.of(&CHANNELS));
+    let x = image(rng, inputs);
+    let out = quantized(rng, &[]);
+    let clamp = rng.clamp(out.per_tensor()?.1);
+    let op = Conv2d { stride: [1, 1], dilation: [1, 1], pad: [pad(rng, 2), pad(rng, 2)], clamp };
+    let w = weights(rng, &[outputs, 3, 3, inputs], 0);
+    let b = biases(rng, outputs);
+    graph_of(op, &x, &[w, b], out.quant)
+}
+
 /// A graph of a convolution that looks at one pixel.
 pub fn pointwise_convolution(rng: &mut Rng) -> Option<Graph> {
     let (inputs, outputs) = (rng.of(&CHANNELS), rng.of(&CHANNELS));
