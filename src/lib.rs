@@ -2,6 +2,7 @@
 
 mod defaults;
 pub mod emulate;
+mod flash;
 pub mod header;
 pub mod link;
 pub mod output;

@@ -1,12 +1,12 @@
 //! The compiler as one list of calls: from a model file to an object file and what stands beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use frontends::tflite;
 use ir::diag::Diagnostic;
 use ir::graph::Graph;
 use ir::loops::text::{Style, print_with_lines};
-use ir::loops::{Buffer, Lifetime, Nest, Program, Role, TensorSlot};
+use ir::loops::{Buffer, Layer, Lifetime, Nest, Program, Role, TensorSlot};
 use ir::ty::Ty;
 use isel_thumb2::cores::Core;
 use isel_thumb2::layer;
@@ -19,6 +19,7 @@ use passes::schedule::Schedule;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::flash;
 use crate::header::{CType, HeaderSpec, Quantization, TensorSpec, header};
 use crate::link::{Firmware, Place};
 use crate::report::{LayerReport, MemoryReport, Report};
@@ -129,8 +130,9 @@ pub fn generate(
         .enumerate()
         .map(|(number, layer)| layer_report(program, number, layer, options))
         .collect();
+    let weights = weight_symbols(program, &layers);
     let object = program::assemble(layers, &settings)?;
-    let report = report(program, &placement, &object, reports, options);
+    let report = report(program, &placement, &object, &weights, reports, options);
     let header = header(&header_spec(program, &placement, &object, &report, model_sha256, options));
     Ok(Compiled {
         header,
@@ -236,24 +238,42 @@ fn layer_report(
     }
 }
 
+/// The symbols of the constants that hold weights.
+fn weight_symbols(program: &Program, layers: &[CompiledLayer]) -> BTreeSet<String> {
+    let of_layer = |(layer, compiled): (&Layer, &CompiledLayer)| -> Vec<String> {
+        let weights = flash::weights(&layer.nest);
+        let blocks = compiled.emitted.constants.iter().zip(&compiled.constants);
+        blocks.filter(|(id, _)| weights.contains(id)).map(|(_, block)| block.symbol.clone()).collect()
+    };
+    program.layers.iter().zip(layers).flat_map(of_layer).collect()
+}
+
 fn report(
     program: &Program,
     placement: &Placement,
     object: &Object,
+    weights: &BTreeSet<String>,
     layers: Vec<LayerReport>,
     options: &Options,
 ) -> Report {
     let mut memory = MemoryReport::from(object.run.memory());
     layers.iter().for_each(|layer| memory += layer.memory);
+    let constants = |is_wanted: &dyn Fn(&String) -> bool| -> u32 {
+        object.constants.iter().filter(|(symbol, _)| is_wanted(symbol)).map(|(_, bytes)| bytes).sum()
+    };
+    let weight_bytes = constants(&|symbol| weights.contains(symbol));
+    let table_bytes = constants(&|symbol| !weights.contains(symbol));
     Report {
         model: options.prefix.into(),
         cpu: options.core.name().into(),
         cycles: object.run.cycles(options.core) + layers.iter().map(|layer| layer.cycles).sum::<u64>(),
         arena_bytes: placement.arena_bytes,
         stack_bytes: object.stack_bytes,
-        flash_bytes: object.code_bytes + object.const_bytes,
+        scratch_bytes: layers.iter().map(|layer| layer.scratch_bytes).max().unwrap_or(0),
+        flash_bytes: object.code_bytes + weight_bytes + table_bytes,
         code_bytes: object.code_bytes,
-        const_bytes: object.const_bytes,
+        weight_bytes,
+        table_bytes,
         macs: program.layers.iter().map(|layer| layer.macs).sum(),
         memory,
         layers,

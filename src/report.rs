@@ -24,8 +24,12 @@ pub struct Report {
     pub flash_bytes: u32,
     /// The part of the flash that is code.
     pub code_bytes: u32,
-    /// The part of the flash that is weights and other constants.
-    pub const_bytes: u32,
+    /// The part of the flash that is weights: constants that data is multiplied with, those that layers share counted once.
+    pub weight_bytes: u32,
+    /// The part of the flash that is other constants: biases, multipliers, shifts, functions of a byte.
+    pub table_bytes: u32,
+    /// The largest part of the arena that is one layer's own while it runs.
+    pub scratch_bytes: u32,
     /// Multiply-accumulates of one inference that the result needs.
     pub macs: u64,
     /// Loads and stores of one inference.

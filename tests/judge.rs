@@ -7,50 +7,20 @@
 
 mod emitted;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use isel_thumb2::cores::{CORES, Core};
 use isel_thumb2::emit::Emitted;
 use rayon::prelude::*;
-use serde::Deserialize;
+use test_support::judge::{self, Judged, JudgedMemory};
 use test_support::{Model, Random};
 use tinyc::link::{self, Board, Firmware, Linker};
 use tinyc::pipeline::{self, Compiled, Options};
 
 /// The networks that always run where the shared models are.
 const NETWORKS: [&str; 4] = ["kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8"];
-/// What the judge runs.
-const TOOLS: [&str; 3] = ["python3", "qemu-system-arm", "llvm-mc-19"];
 /// The prefix of all symbols.
 const PREFIX: &str = "m";
-/// Seconds that one inference may take; an emulated core executes some hundred million instructions in one.
-const TIME_LIMIT: &str = "1200";
-
-/// What the judge says of one inference.
-#[derive(Deserialize)]
-struct Judged {
-    ok: bool,
-    cycles: u64,
-    functions: Vec<JudgedFunction>,
-    mem: JudgedMemory,
-    warnings: Vec<String>,
-}
-
-/// A function's own instructions, callees not included.
-#[derive(Deserialize)]
-struct JudgedFunction {
-    name: String,
-    cycles: u64,
-}
-
-/// Registers loaded and stored by all functions.
-#[derive(Debug, PartialEq, Deserialize)]
-struct JudgedMemory {
-    loads: u64,
-    stores: u64,
-    flash_loads: u64,
-}
 
 /// A model on a core, predicted and judged.
 struct Row {
@@ -69,7 +39,7 @@ struct Pair {
 
 #[test]
 fn predicted_cycles_agree_with_the_judge() {
-    let Some(judge) = judge() else { return };
+    let Some(judge) = judge::find() else { return };
     let all = std::env::var_os("TINYC_TEST_ALL").is_some();
     let mut models = test_support::shared_models();
     models.retain(|model| all || NETWORKS.contains(&model.name.as_str()));
@@ -93,7 +63,7 @@ fn predicted_cycles_agree_with_the_judge() {
 /// the stack: what the files of nests are made to contain.
 #[test]
 fn nests_take_the_cycles_and_accesses_of_the_judge() {
-    let Some(judge) = judge() else { return };
+    let Some(judge) = judge::find() else { return };
     let texts = emitted::files().into_iter().map(|(name, path)| (name, std::fs::read_to_string(path)));
     let cases = texts.flat_map(|(name, text)| {
         emitted::cases(&text.expect("a readable file")).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -135,21 +105,6 @@ fn nests_take_the_cycles_and_accesses_of_the_judge() {
     assert!(failed.is_empty(), "further off than allowed:\n{}", failed.join("\n"));
 }
 
-/// The judge, if all that it needs is here.
-fn judge() -> Option<PathBuf> {
-    let judge = test_support::shared_dir()?.join("judge/judge");
-    let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
-    if !judge.exists() {
-        println!("skipped: no judge in ../shared");
-        return None;
-    }
-    if let Some(tool) = TOOLS.iter().find(|tool| missing(tool)) {
-        println!("skipped: `{tool}` is not in the PATH");
-        return None;
-    }
-    Some(judge)
-}
-
 /// `None` for a model that is refused: other tests look at those.
 fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     let options = Options { core, prefix: PREFIX, stem: PREFIX, fpu: true, run_until: false, schedule: None };
@@ -174,27 +129,7 @@ fn run(judge: &Path, firmware: &Firmware, input: &[u8], core: &dyn Core) -> Judg
     let board = Board::of_cpu(core.name()).expect("every core has a board");
     let linker = Linker::find().expect("Rust comes with a linker");
     let elf = link::link(board, firmware, &linker, folder.path()).expect("the firmware links");
-    std::fs::write(folder.path().join("cases.bin"), input).expect("a file");
-    let short_name = core.name().trim_start_matches("cortex-");
-    let output = Command::new("python3")
-        .arg(judge)
-        .arg(elf)
-        .args(["--core", short_name, "--json", "-", "--no-mca", "--timeout", TIME_LIMIT])
-        .current_dir(folder.path())
-        .output()
-        .expect("python3 starts");
-    let said = || String::from_utf8_lossy(&output.stderr);
-    let judged: Judged =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said()));
-    assert!(judged.ok && judged.warnings.is_empty(), "{:?}", judged.warnings);
-    judged
-}
-
-impl Judged {
-    /// Cycles of a function; none that never ran.
-    fn of(&self, symbol: &str) -> u64 {
-        self.functions.iter().find(|function| function.name == symbol).map_or(0, |function| function.cycles)
-    }
+    judge::run(judge, &elf, input, core.name(), folder.path())
 }
 
 /// The entry, then the layers.

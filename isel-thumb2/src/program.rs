@@ -66,8 +66,8 @@ pub struct Object {
     pub uses_fpu: bool,
     /// Bytes of all code.
     pub code_bytes: u32,
-    /// Bytes of all constants, those that layers share counted once.
-    pub const_bytes: u32,
+    /// The symbol of each constant with its bytes; those with the same contents are one.
+    pub constants: Vec<(String, u32)>,
 }
 
 /// The symbol of a layer.
@@ -124,7 +124,7 @@ pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<O
         run,
         uses_fpu,
         code_bytes: spec.functions.iter().map(|function| function.bytes.len() as u32).sum(),
-        const_bytes: spec.constants.iter().map(|block| block.bytes.len() as u32).sum(),
+        constants: spec.constants.into_iter().map(|block| (block.symbol, block.bytes.len() as u32)).collect(),
     })
 }
 

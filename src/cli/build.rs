@@ -231,14 +231,16 @@ fn text(report: &Report) -> String {
 
 /// What a model needs, in a few lines.
 pub fn figures(report: &Report) -> String {
-    let [arena, stack, flash, code, constants] =
-        [report.arena_bytes, report.stack_bytes, report.flash_bytes, report.code_bytes, report.const_bytes]
+    let [arena, scratch, stack] =
+        [report.arena_bytes, report.scratch_bytes, report.stack_bytes].map(|number| bytes(number.into()));
+    let [flash, code, weights, tables] =
+        [report.flash_bytes, report.code_bytes, report.weight_bytes, report.table_bytes]
             .map(|number| bytes(number.into()));
     format!(
         "cycles    {} predicted for one inference on {}, memory without wait states\n\
-         arena     {arena}\n\
+         arena     {arena}: scratch of one layer at most {scratch}\n\
          stack     {stack}\n\
-         flash     {flash}: code {code}, constants {constants}\n",
+         flash     {flash}: code {code}, weights {weights}, tables {tables}\n",
         grouped(report.cycles),
         report.cpu
     )

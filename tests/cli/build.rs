@@ -9,10 +9,9 @@ use serde_json::Value;
 use crate::support::{DIGITS, command, folder, refusal, shown, text, tinyc};
 
 /// The fields of the report and of its layers: programs rely on them.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "arena_bytes",
     "code_bytes",
-    "const_bytes",
     "cpu",
     "cycles",
     "flash_bytes",
@@ -20,7 +19,10 @@ const FIELDS: [&str; 11] = [
     "macs",
     "memory",
     "model",
+    "scratch_bytes",
     "stack_bytes",
+    "table_bytes",
+    "weight_bytes",
 ];
 const LAYER_FIELDS: [&str; 9] =
     ["cycles", "flash_bytes", "macs", "memory", "name", "op", "scratch_bytes", "shape", "symbol"];
@@ -76,8 +78,12 @@ fn named_numbers(printed: &str, report: &Value) -> String {
         .map(|(line, row)| named(&cells(line), row.unwrap_or(report), &["cycles", "flash_bytes"]).join(" | "))
         .collect();
     assert_eq!(table.lines().count(), lines.len(), "a line for each layer, one above and one below");
-    let fields: [&[&str]; 4] =
-        [&["cycles"], &["arena_bytes"], &["stack_bytes"], &["flash_bytes", "code_bytes", "const_bytes"]];
+    let fields: [&[&str]; 4] = [
+        &["cycles"],
+        &["arena_bytes", "scratch_bytes"],
+        &["stack_bytes"],
+        &["flash_bytes", "code_bytes", "weight_bytes", "table_bytes"],
+    ];
     let figures = figures.lines().zip(fields);
     lines.extend(figures.map(|(line, fields)| named(&cells(line), report, fields).join(" | ")));
     lines.join("\n")
@@ -119,7 +125,8 @@ fn the_report_for_programs_has_its_fields_and_adds_up() {
         let sum = |field: &str| layers.iter().map(|layer| layer[field].as_u64().unwrap()).sum::<u64>();
         let total = |field: &str| report[field].as_u64().unwrap();
         assert_eq!(sum("macs"), total("macs"));
-        assert_eq!(total("code_bytes") + total("const_bytes"), total("flash_bytes"));
+        let parts = ["code_bytes", "weight_bytes", "table_bytes"].map(total);
+        assert_eq!(parts.iter().sum::<u64>(), total("flash_bytes"));
         let moved = |row: &Value| row["memory"].as_object().unwrap().clone();
         let mut found = names(&report["memory"]);
         found.sort();

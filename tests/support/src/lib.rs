@@ -6,6 +6,7 @@
 //! kernels give for them.
 
 pub mod files;
+pub mod judge;
 pub mod operators;
 
 use std::fs;
