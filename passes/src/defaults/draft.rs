@@ -1,9 +1,10 @@
 //! A schedule that grows with the nest that it makes.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Loop, Nest};
+use ir::loops::{BufferId, Loop, Nest};
 
 use crate::loops::edit::{axes_within, loops};
+use crate::loops::footprint::reads;
 use crate::schedule::Schedule;
 
 /// Steps, and the nest that they lead to.
@@ -64,6 +65,16 @@ impl Draft {
     /// The names of all loops, in the order of the text.
     pub fn loop_names(&self) -> Vec<String> {
         loops(&self.nest).into_iter().map(|l| self.nest.vars[l.var.idx()].clone()).collect()
+    }
+
+    /// The constants that the body reads whose names begin with that of one they are made from.
+    pub fn constants_read(&self, from: &str) -> Vec<String> {
+        let mut body = self.nest.body.clone();
+        let named =
+            |name: &str| name == from || name.strip_prefix(from).is_some_and(|rest| rest.starts_with('_'));
+        let found = self.nest.buffers_where(|buffer| buffer.is_const() && named(&buffer.name));
+        let read: Vec<BufferId> = found.filter(|buffer| !reads(&mut body, *buffer).is_empty()).collect();
+        read.into_iter().map(|buffer| self.nest.buffers[buffer.idx()].name.clone()).collect()
     }
 
     /// Repeats the body of a loop in the code: all of it up to `most` iterations, else the greatest part of

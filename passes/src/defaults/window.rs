@@ -1,4 +1,5 @@
-//! Sums in which channels do not mix: depthwise convolutions. One channel after the other, its weights in registers.
+//! Sums in which channels do not mix: depthwise convolutions. Planes of halfwords, one channel after the other, its weights in
+//! registers, and products in pairs.
 
 use ir::loops::Nest;
 
@@ -6,26 +7,87 @@ use super::Traits;
 use super::draft::{Draft, Stuck};
 use super::shape::{Axis, SumOfProducts};
 
-/// Outputs in a row that share what they read.
-const OUTPUTS: &[u32] = &[4, 3, 2, 1];
+/// Outputs in a row that share what they read: even numbers, so that each begins at a known half of a word.
+const OUTPUTS: &[u32] = &[2, 4, 6];
+/// Outputs in a row where products stay single.
+const SINGLE_OUTPUTS: &[u32] = &[4, 3, 2, 1];
+/// Channels that are turned into planes at once: the bytes of a word.
+const PLANES: u32 = 4;
 
 /// The drafts for a window that moves over each channel.
-pub fn drafts(nest: &Nest, _: &Traits) -> Vec<Draft> {
+pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
-    let is_window = !sum.shared.is_empty() && sum.weights.is_empty() && !sum.data.is_empty();
-    if !is_window {
+    if sum.shared.is_empty() || !sum.weights.is_empty() || sum.data.is_empty() {
         return Vec::new();
     }
-    OUTPUTS.iter().filter_map(|outputs| by_channel(nest, &sum, *outputs).ok()).collect()
+    let mut drafts = Vec::new();
+    for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
+        drafts.extend(
+            [PLANES, 1].iter().filter_map(|planes| paired(nest, &sum, *planes, *outputs, traits).ok()),
+        );
+    }
+    if drafts.is_empty() {
+        drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(nest, &sum, *outputs).ok()));
+    }
+    drafts
 }
 
-fn by_channel(nest: &Nest, sum: &SumOfProducts, outputs: u32) -> Result<Draft, Stuck> {
+/// Pairs of products of halfwords in planes.
+fn paired(
+    nest: &Nest,
+    sum: &SumOfProducts,
+    planes: u32,
+    outputs: u32,
+    traits: &Traits,
+) -> Result<Draft, Stuck> {
+    let mut draft = Draft::new(nest);
+    let shortened = draft.attempt("short-requantize");
+    let channel = sum.shared.last().ok_or(Stuck)?;
+    let column = sum.data.last().ok_or(Stuck)?;
+    if column.extent < outputs {
+        return Err(Stuck);
+    }
+    let (stage, channel, order) = if planes > 1 {
+        draft.step(format!("tile {} {planes}", channel.name))?;
+        let order = format!("{0}.o {0}.i", channel.name);
+        (format!("{}.o planes", channel.name), format!("{}.i", channel.name), order)
+    } else {
+        (channel.name.clone(), channel.name.clone(), names(&sum.shared))
+    };
+    draft.step(format!("reorder {order} {}", names(&sum.data)))?;
+    let left = column.extent % outputs;
+    if left > 0 {
+        draft.step(format!("peel {} {left}; unroll-and-jam {0}.rest", column.name))?;
+    }
+    draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?;
+    draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
+    let taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
+    draft.step(format!("phases {}", taps.join(" ")))?;
+    if left > 0 {
+        let rest: Vec<String> = taps.iter().map(|tap| format!("{tap}.rest")).collect();
+        draft.step(format!("phases {}", rest.join(" ")))?;
+    }
+    keep(&mut draft, sum, &channel, shortened);
+    Ok(draft)
+}
+
+/// Keeps what is the same for a channel in registers, as far as they reach: the weights first.
+fn keep(draft: &mut Draft, sum: &SumOfProducts, channel: &str, shortened: bool) {
+    draft.attempt(format!("hoist {}_words at {channel}", sum.w));
+    if shortened {
+        for constant in ["b_offset", "b", "m_short", "m_high"] {
+            draft.attempt(format!("hoist {constant} at {channel}"));
+        }
+    }
+}
+
+/// Single products, in place.
+fn single(nest: &Nest, sum: &SumOfProducts, outputs: u32) -> Result<Draft, Stuck> {
     let mut draft = Draft::new(nest);
     let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
     if sum.border {
         draft.step(format!("border {}", sum.x))?;
     }
-    let names = |axes: &[Axis]| axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(" ");
     draft.step(format!("reorder {} {}", names(&sum.shared), names(&sum.data)))?;
     let column = sum.data.last().ok_or(Stuck)?;
     let left = column.extent % outputs;
@@ -41,4 +103,8 @@ fn by_channel(nest: &Nest, sum: &SumOfProducts, outputs: u32) -> Result<Draft, S
     let channel = sum.shared.last().ok_or(Stuck)?;
     draft.attempt(format!("hoist {} at {}", sum.w, channel.name));
     Ok(draft)
+}
+
+fn names(axes: &[Axis]) -> String {
+    axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(" ")
 }
