@@ -24,6 +24,7 @@ pub mod simplify;
 pub mod split_reduction;
 pub mod stage;
 pub mod step;
+pub mod sum_offset;
 pub mod table;
 pub mod tile;
 pub mod unroll;

@@ -1,4 +1,4 @@
-//! `short-requantize`: rescaling in two operations, proven equal for every accumulator that can occur.
+//! `short-requantize`: rescaling in two to five operations, proven equal for every accumulator that can occur.
 //!
 //! ```text
 //! init { a = b[n] }
@@ -9,34 +9,35 @@
 //! ```
 //!
 //! [`crate::proofs::accumulators`] bounds the accumulator of each channel from the weights, [`crate::proofs::short_forms`] finds the
-//! numbers and proves them, all channels with one shift. The offset `d` costs nothing where it can go into the initial value of a
-//! sum: one that is only added to and has no other reader. Where the form's saturation is wider than the clamp, `min` or `max` follows
-//! if some accumulator needs it.
+//! numbers and proves them, all channels with one form, the cheapest. The offset `d` costs nothing where it can go into the initial
+//! value of a sum: one that is only added to and has no other reader. Where the form's saturation is wider than the clamp, `min` or
+//! `max` follows if some accumulator needs it.
 //!
-//! Legal where each channel has such a form that takes fewer operations than [`super::expand_composites`] writes; where the clamp cuts
-//! below the zero point, that takes an accumulator with a factor of at least 2 (`asr(shl(a, 1), 1)`). `short-requantize any` shortens what it can
-//! and refuses only if that is nothing.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Where the clamp cuts below the zero point, ties of the reference's second rounding show, and the form takes the sign: three
+//! operations where the accumulator arrives doubled, else one more. A factor that is known to divide it is taken off by the
+//! multiplier: of `asr(a, 1)` and `div(a, f[n])` nothing is left ([`super::scale`]).
+//!
+//! Legal where each channel has such a form and it takes no more than what [`super::expand_composites`] writes. `short-requantize any`
+//! shortens what it can and refuses only if that is nothing.
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
-use ir::loops::{
-    Access, Atom, Buffer, BufferId, Expr, Index, Init, LocalId, Loop, Nest, Prim, Reduce, Role, Stmt, VarId,
-};
+use ir::loops::{Buffer, Expr, Index, Init, Nest, Prim, Role, Stmt};
 use ir::ty::Ty;
 
-use super::edit::{blocks_mut, fresh_local, fresh_name, fresh_var, visit_local_uses, visit_local_uses_of};
+use super::edit::{blocks_mut, fresh_local, fresh_name};
 use super::step::{Arg, StepDef};
-use crate::proofs::accumulators::{self, Interval};
-use crate::proofs::short_forms::{self, Form, Found, Wanted};
+use super::sum_offset::{Numbers, int, op, try_offset};
+use crate::proofs::accumulators::{self, Interval, Place};
+use crate::proofs::multiples::{Difference, differences};
+use crate::proofs::short_forms::{self, Base, Constants, Cost, Form, Found, Query, Sign, Wanted};
 use crate::proofs::thresholds::Rescale;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "short-requantize",
     usage: "short-requantize [any]",
-    summary: "Rescale with two operations that are proven equal for every accumulator",
+    summary: "Rescale with few operations that are proven equal for every accumulator",
     run: |nest, args| {
         args.at_most(1)?;
         let any = match args.get(0) {
@@ -51,8 +52,8 @@ pub const STEP: StepDef = StepDef {
 /// What became of the rescalings of a nest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Channels by the operations that they take now: 2, 3 and 4.
-    pub short: [usize; 3],
+    /// Channels by the operations that they take now, 2 to 5.
+    pub short: [usize; 4],
     /// Channels that stay as they were.
     pub literal: usize,
 }
@@ -64,23 +65,22 @@ pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic
     while let Some(site) = sites(&nest.body).get(at).copied() {
         let site = Site::of(site);
         let channels = channels(nest, at, &site)?;
-        let n_channels = channels.of.iter().flatten().count();
         match site.shortened(nest, at, &channels) {
-            Ok((shortened, operations)) => {
-                report.short[operations as usize - 2] += n_channels;
+            Ok((shortened, cost)) => {
+                report.short[cost.operations as usize - 2] += channels.number();
                 *nest = shortened;
             }
             Err(failures) if any => {
-                report.literal += n_channels;
-                first_refusal.get_or_insert_with(|| site.refusal(failures, n_channels));
+                report.literal += channels.number();
+                first_refusal.get_or_insert_with(|| site.refusal(failures, &channels));
                 at += 1;
             }
-            Err(failures) => return Err(site.refusal(failures, n_channels).help(ANY_HELP)),
+            Err(failures) => return Err(site.refusal(failures, &channels).help(ANY_HELP)),
         }
     }
     match first_refusal {
-        Some(refusal) if report.short == [0; 3] => Err(refusal),
-        None if report.short == [0; 3] => Err(Diagnostic::new("nothing is rescaled by `requantize` here")),
+        Some(refusal) if report.short == [0; 4] => Err(refusal),
+        None if report.short == [0; 4] => Err(Diagnostic::new("nothing is rescaled by `requantize` here")),
         _ => Ok(report),
     }
 }
@@ -89,10 +89,10 @@ const ANY_HELP: &str = "`short-requantize any` leaves what has no short form";
 
 /// A `requantize` of the body.
 struct Site {
-    /// What is rescaled, as it arrives.
+    /// What is rescaled.
     operand: Expr,
-    /// What the accumulator is multiplied by already, a power of two.
-    factor: i32,
+    /// Where that is a quotient: the dividend, and the divisor or the power of two.
+    quotient: Option<(Expr, Expr)>,
     multiplier: Expr,
     shift: Expr,
     zero: i32,
@@ -104,8 +104,19 @@ struct Site {
 struct Channels {
     /// Shape and index of the tables that give a number for each channel; `None` where all are the same.
     table: Option<(Vec<u32>, Vec<Index>, String)>,
-    /// For each element of the tables, the range of the accumulators and the factor; `None` if nothing uses it.
-    of: Vec<Option<(Interval, Multiplier)>>,
+    /// What is rescaled: the accumulator or, where a factor is taken off that divides it, what it arrives as.
+    x: Expr,
+    /// For each element of the tables what is known of it; `None` if nothing uses it.
+    of: Vec<Option<Channel>>,
+}
+
+/// A rescaling.
+#[derive(Clone, Copy, Debug)]
+struct Channel {
+    /// Without the factor.
+    accumulator: Interval,
+    factor: i32,
+    multiplier: Multiplier,
 }
 
 /// A saturation.
@@ -118,44 +129,69 @@ struct Saturation {
 impl Site {
     fn of(expr: &Expr) -> Self {
         let Expr::Op { args, imm, .. } = expr else { unreachable!("a site is an operation") };
-        let (operand, factor) = without_factor(&args[0]);
-        let (multiplier, shift) = (args[1].clone(), args[2].clone());
-        Site { operand, factor, multiplier, shift, zero: imm[0], min: imm[1], max: imm[2] }
+        let quotient = match &args[0] {
+            Expr::Op { prim: Prim::Asr | Prim::Div, args, .. } => Some((args[0].clone(), args[1].clone())),
+            Expr::Op { prim: Prim::Unscaled, args, imm } => Some((args[0].clone(), int(imm[0]))),
+            _ => None,
+        };
+        let [operand, multiplier, shift] = [0, 1, 2].map(|at| args[at].clone());
+        Site { operand, quotient, multiplier, shift, zero: imm[0], min: imm[1], max: imm[2] }
     }
 
-    /// The nest with a form for all channels and the operations of that, or how many channels have none.
-    fn shortened(&self, nest: &Nest, at: usize, channels: &Channels) -> Result<(Nest, u32), usize> {
-        let found = self.shorten(channels)?;
+    /// The nest with a form for all channels and what that takes, or how many channels have none.
+    fn shortened(&self, nest: &Nest, at: usize, channels: &Channels) -> Result<(Nest, Cost), usize> {
+        let n_channels = channels.number();
+        let (Some(wanted), Some(saturation)) = (self.wanted(channels), self.saturation()) else {
+            return Err(n_channels);
+        };
+        let offset_is_free = offset_is_free(nest, channels);
+        let query = Query {
+            wanted: &wanted,
+            limits: saturation.limits,
+            clamp: (self.min, self.max),
+            offset_is_free,
+            most: self.literal(channels),
+        };
+        let found = short_forms::find(&query)?;
+        let used: Vec<bool> = channels.of.iter().map(Option::is_some).collect();
+        let cost = found.cost(&used, offset_is_free);
         let mut shortened = nest.clone();
-        let operations = found.shape.operations() + replace(&mut shortened, at, self, channels, &found);
-        let is_shorter = operations <= self.longest();
-        is_shorter.then_some((shortened, operations)).ok_or(channels.of.iter().flatten().count())
+        replace(&mut shortened, at, self, channels, &found);
+        Ok((shortened, cost))
     }
 
-    /// A form for all channels, or how many have none.
-    fn shorten(&self, channels: &Channels) -> Result<Found, usize> {
-        let n_channels = channels.of.iter().flatten().count();
-        let wanted: Option<Vec<Option<Wanted>>> = channels
+    fn wanted(&self, channels: &Channels) -> Option<Vec<Option<Wanted>>> {
+        channels
             .of
             .iter()
-            .map(|channel| channel.map(|channel| self.wanted(channel)).map_or(Some(None), |w| w.map(Some)))
-            .collect();
-        let (Some(wanted), Some(saturation)) = (wanted, self.saturation()) else { return Err(n_channels) };
-        short_forms::find(&wanted, self.factor, saturation.limits, (self.min, self.max), self.longest())
+            .map(|channel| channel.map_or(Some(None), |channel| self.wanted_of(channel).map(Some)))
+            .collect()
     }
 
-    /// One operation less than without the step.
-    fn longest(&self) -> u32 {
-        let hides_sign = self.min >= self.zero;
-        if hides_sign && self.factor == 1 { 2 } else { 3 + u32::from(self.factor > 1) }
-    }
-
-    fn wanted(&self, (range, multiplier): (Interval, Multiplier)) -> Option<Wanted> {
+    fn wanted_of(&self, Channel { accumulator: range, factor, multiplier }: Channel) -> Option<Wanted> {
         let rescale = Rescale { multiplier, zero: self.zero, min: self.min, max: self.max };
         let steps = rescale.steps((range.low.try_into().ok()?, range.high.try_into().ok()?))?;
         let Multiplier { value, shift } = multiplier;
         let shift = shift.clamp(-31, 31);
-        Some(Wanted { steps, slope: (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32) })
+        let slope = (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32);
+        Some(Wanted { steps, slope, factor, dropped: (shift < 0).then_some(-shift as u32) })
+    }
+
+    /// What [`super::expand_composites`] makes of it: a product, perhaps the sign, the second rounding and the saturation.
+    fn literal(&self, channels: &Channels) -> Cost {
+        let all = |of: &dyn Fn(&Channel) -> bool| channels.of.iter().flatten().all(of);
+        let rounds_far = all(&|channel| (-31..=-2).contains(&channel.multiplier.shift));
+        let goes_left = !all(&|channel| channel.multiplier.shift <= 0);
+        let hides_sign = self.min >= self.zero;
+        let rounding = if rounds_far { 1 + u32::from(!hides_sign) } else { ROUNDING };
+        let factor = match &self.operand {
+            Expr::Op { prim: Prim::Div | Prim::Unscaled, .. } => DIVISION,
+            Expr::Op { prim: Prim::Asr, .. } => 1,
+            _ => 0,
+        };
+        let loads = if channels.table.is_some() { 2 } else { 0 };
+        let registers = 2 - loads + u32::from(self.zero != 0);
+        Cost { operations: 2 + rounding + u32::from(goes_left) + factor, loads, registers }
     }
 
     /// The narrowest one that holds every result.
@@ -170,44 +206,29 @@ impl Site {
         Some(Saturation { prim: Prim::Ssat, bits, limits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) })
     }
 
-    fn refusal(&self, failures: usize, n_channels: usize) -> Diagnostic {
-        let most = self.longest();
+    fn refusal(&self, failures: usize, channels: &Channels) -> Diagnostic {
+        let (n_channels, most) =
+            (channels.number(), self.literal(channels).operations.min(short_forms::LONGEST));
         let message = format!(
             "cannot shorten `requantize`: {failures} of {n_channels} channels have no proven form of at most {most} operations with a common shift"
         );
         let refusal = Diagnostic::new(message);
-        if self.min < self.zero && self.factor == 1 {
-            return refusal.help(
-                "below the zero point rounding needs an accumulator that arrives with a factor of at least 2",
-            );
+        if self.min < self.zero && channels.of.iter().flatten().any(|channel| channel.factor == 1) {
+            return refusal.help("below the zero point rounding takes less where the accumulator arrives with a factor: `scale`");
         }
         refusal
     }
 }
 
-/// The operand of what takes off a known factor, and that factor; else the whole and 1.
-fn without_factor(expr: &Expr) -> (Expr, i32) {
-    if let Expr::Op { prim: Prim::Unscaled, args, imm } = expr {
-        return (args[0].clone(), imm[0]);
-    }
-    if let Expr::Op { prim: Prim::Asr, args, .. } = expr
-        && let [inner, Expr::Int(by @ 1..=16, _)] = &args[..]
-        && is_multiple(inner, *by)
-    {
-        return (inner.clone(), 1 << by);
-    }
-    (expr.clone(), 1)
-}
+/// Operations of a second rounding whose shift may be short: a guess for what [`super::expand_composites`] writes.
+const ROUNDING: u32 = 5;
+/// Operations that a division stands for.
+const DIVISION: u32 = 4;
 
-/// Whether a value is a multiple of `2^power` whatever it is made of.
-fn is_multiple(expr: &Expr, power: i64) -> bool {
-    match expr {
-        Expr::Int(value, _) => value % (1 << power) == 0,
-        Expr::Op { prim: Prim::Shl, args, .. } => {
-            matches!(args[1], Expr::Int(by, _) if (power..=31).contains(&by))
-        }
-        Expr::Op { prim: Prim::Add | Prim::Sub, args, .. } => args.iter().all(|arg| is_multiple(arg, power)),
-        _ => false,
+impl Channels {
+    /// How many are used.
+    fn number(&self) -> usize {
+        self.of.iter().flatten().count()
     }
 }
 
@@ -272,9 +293,10 @@ fn edit_site(block: &mut Vec<Stmt>, nth: &mut usize, edit: &mut dyn FnMut(&mut E
 fn channels(nest: &Nest, at: usize, site: &Site) -> Result<Channels, Diagnostic> {
     let table = tables(nest, site)?;
     let len = table.as_ref().map_or(1, |(shape, ..)| shape.iter().map(|extent| *extent as usize).product());
-    let mut of: Vec<Option<(Interval, Multiplier)>> = vec![None; len];
+    let mut of: Vec<Option<Channel>> = vec![None; len];
     let expr = sites(&nest.body)[at];
-    let mut unknown = false;
+    let power = power_of_difference(nest, site);
+    let (mut unknown, mut divides) = (false, site.quotient.is_some());
     accumulators::visit(nest, Prim::Requantize, &mut |found, place| {
         if !std::ptr::eq(found, expr) {
             return;
@@ -285,16 +307,51 @@ fn channels(nest: &Nest, at: usize, site: &Site) -> Result<Channels, Diagnostic>
             unknown = true;
             return;
         };
-        let range = place.operands[0];
-        let known = &mut of[position];
-        *known = Some((known.map_or(range, |(other, _)| other.hull(range)), Multiplier { value, shift }));
+        let factor = if divides { factor_at(site, place, power) } else { None };
+        let accumulator = of[position]
+            .map_or(place.operands[0], |known: Channel| known.accumulator.hull(place.operands[0]));
+        divides &= factor.is_some() && of[position].is_none_or(|known| Some(known.factor) == factor);
+        of[position] = Some(Channel {
+            accumulator,
+            factor: factor.unwrap_or(1),
+            multiplier: Multiplier { value, shift },
+        });
     })?;
     if unknown {
         return Err(Diagnostic::new(
             "cannot shorten `requantize`: its multipliers and shifts are not constant",
         ));
     }
-    Ok(Channels { table, of })
+    if !divides {
+        of.iter_mut().flatten().for_each(|channel| channel.factor = 1);
+    }
+    let dividend = site.quotient.as_ref().filter(|_| divides).map(|(dividend, _)| dividend);
+    Ok(Channels { x: dividend.unwrap_or(&site.operand).clone(), table, of })
+}
+
+/// What the quotient of a site takes off, if that divides the dividend, a multiple of `2^power` at least.
+fn factor_at(site: &Site, place: &Place, power: u32) -> Option<i32> {
+    if let Expr::Op { prim: Prim::Unscaled, imm, .. } = &site.operand {
+        return Some(imm[0]); // That it divides is what the operation says.
+    }
+    let by = place.inner.get(1)?.as_point()?;
+    let factor = match &site.operand {
+        Expr::Op { prim: Prim::Asr, .. } => 1i64.checked_shl(by.try_into().ok()?)?,
+        _ => by,
+    };
+    let divides = |number: u64| factor > 0 && number.is_multiple_of(factor as u64);
+    (divides(place.divisor) || divides(1 << power)).then_some(factor)?.try_into().ok()
+}
+
+/// The power of two that divides the dividend of a site where it is a difference of two sums with common weights, else 0.
+fn power_of_difference(nest: &Nest, site: &Site) -> u32 {
+    let Some((Expr::Op { prim: Prim::Sub, args, .. }, _)) = &site.quotient else { return 0 };
+    let [Expr::Local(of, at), Expr::Local(less, other_at)] = &args[..] else { return 0 };
+    if at != other_at {
+        return 0;
+    }
+    let same = |difference: &Difference| difference.of == *of && difference.less == *less;
+    differences(nest).into_iter().find(same).map_or(0, |difference| difference.power)
 }
 
 /// Shape, index and name of the tables of a site.
@@ -307,70 +364,70 @@ fn tables(nest: &Nest, site: &Site) -> Result<Option<(Vec<u32>, Vec<Index>, Stri
         }
         _ => None,
     };
-    match (table(&site.multiplier), table(&site.shift)) {
-        (Some(m), Some(s)) if (&m.0, &m.1) != (&s.0, &s.1) => Err(Diagnostic::new(format!(
+    let divisor = site.quotient.as_ref().and_then(|(_, divisor)| table(divisor));
+    let all: Vec<_> = [table(&site.multiplier), table(&site.shift), divisor].into_iter().flatten().collect();
+    let Some((first, others)) = all.split_first() else { return Ok(None) };
+    match others.iter().find(|other| (&other.0, &other.1) != (&first.0, &first.1)) {
+        Some(other) => Err(Diagnostic::new(format!(
             "cannot shorten `requantize`: `{}` and `{}` are read at different places",
-            m.2, s.2
+            first.2, other.2
         ))),
-        (Some(m), _) => Ok(Some(m)),
-        (None, s) => Ok(s),
+        None => Ok(Some(first.clone())),
     }
 }
 
-/// A number for each channel, as an operand.
-enum Numbers {
-    Same(i32),
-    Table(BufferId, Vec<Index>),
+/// Whether an offset of each channel can be part of what a sum starts with.
+fn offset_is_free(nest: &Nest, channels: &Channels) -> bool {
+    let mut trial = nest.clone();
+    let number = |channel: usize| if channel == 0 { 1 } else { 2 };
+    let offset = numbers(&mut trial, channels, "offset", &number);
+    try_offset(&mut trial, &channels.x, &offset).is_some()
 }
 
-impl Numbers {
-    fn expr(&self) -> Expr {
-        match self {
-            Numbers::Same(value) => int(*value),
-            Numbers::Table(buffer, at) => word(*buffer, at.clone()),
-        }
-    }
-}
-
-/// Puts the form in the place of the site, and its offset into the initial value of the sum; gives the number of operations
-/// that the offset takes.
-fn replace(nest: &mut Nest, at: usize, site: &Site, channels: &Channels, found: &Found) -> u32 {
+/// Puts the form in the place of the site, and its offset into the initial value of the sum where that can be.
+fn replace(nest: &mut Nest, at: usize, site: &Site, channels: &Channels, found: &Found) {
     let saturation = site.saturation().expect("the form was found for it");
     let shape = found.shape;
-    let mut numbers = |suffix: &str, of: &dyn Fn(usize) -> i32| numbers(nest, channels, suffix, of);
-    let multiplier = numbers("short", &|channel| found.constants[channel].multiplier);
-    let high = numbers("high", &|channel| found.constants[channel].high);
+    let mut number = |suffix: &str, of: &dyn Fn(&Constants) -> i32| {
+        numbers(nest, channels, suffix, &|channel| of(&found.constants[channel]))
+    };
+    let multiplier = number("short", &|constants| constants.multiplier).expr();
+    let high = match shape.base {
+        Base::Constant => number("high", &|constants| constants.high).expr(),
+        Base::Zero | Base::Itself => int(0),
+    };
+    let sign = match shape.sign {
+        Some(Sign::Constant) => number("sign", &|constants| constants.sign).expr(),
+        _ => int(0),
+    };
+    let shift = match shape.shift {
+        Some(shift) => int(shift),
+        None => number("shift", &|constants| constants.shift).expr(),
+    };
     let has_offset = found.constants.iter().any(|constants| constants.offset != 0);
-    let offset = has_offset.then(|| numbers("offset", &|channel| found.constants[channel].offset));
+    let offset = has_offset.then(|| number("offset", &|constants| constants.offset));
 
-    let mut x = site.operand.clone();
-    let mut operations = 0;
-    if let Some(offset) = offset {
-        x = try_offset(nest, &x, &offset).unwrap_or_else(|| {
-            operations = 1;
-            op(Prim::Add, vec![x, offset.expr()])
-        });
-    }
+    let mut x = arriving(nest, &channels.x, shape.left, offset);
     let mut before = Vec::new();
-    if shape.sign.is_some() && !matches!(x, Expr::Local(..)) {
+    let is_read_twice = shape.sign.is_some() || shape.base == Base::Itself;
+    if is_read_twice && !matches!(x, Expr::Local(..)) {
         let local = fresh_local(nest, "t", Ty::I32);
         before.push(Stmt::Let(local, x));
         x = Expr::Local(local, Vec::new());
     }
-    let high = shape.sign.map_or(high.expr(), |power| {
-        let sign = op(Prim::Asr, vec![x.clone(), int(31)]);
-        let sign = if power == 0 { sign } else { op(Prim::Shl, vec![sign, int(power as i32)]) };
-        op(Prim::Add, vec![high.expr(), sign])
-    });
-    let m = multiplier.expr();
-    let product = match (shape.adds, shape.rounds) {
-        (false, false) => op(Prim::MulHigh, vec![x, m]),
-        (false, true) => op(Prim::MulHighRound, vec![x, m]),
-        (true, false) => op(Prim::MulHighAdd, vec![high, x, m]),
-        (true, true) => op(Prim::MulHighAddRound, vec![high, x, m]),
+    let base = if shape.base == Base::Itself { x.clone() } else { high };
+    let base = with_sign(base, &x, shape.sign, sign);
+    let product = match (base == int(0), shape.rounds) {
+        (true, false) => op(Prim::MulHigh, vec![x, multiplier]),
+        (true, true) => op(Prim::MulHighRound, vec![x, multiplier]),
+        (false, false) => op(Prim::MulHighAdd, vec![base, x, multiplier]),
+        (false, true) => op(Prim::MulHighAddRound, vec![base, x, multiplier]),
     };
-    let mut value =
-        Expr::Op { prim: saturation.prim, args: vec![product], imm: vec![saturation.bits, shape.shift] };
+    let (product, asr) = match shape.shift {
+        Some(shift) => (product, shift),
+        None => (op(Prim::Asr, vec![product, shift]), 0),
+    };
+    let mut value = Expr::Op { prim: saturation.prim, args: vec![product], imm: vec![saturation.bits, asr] };
     let (below, above) = leaves(site, channels, found);
     if below {
         value = op(Prim::Max, vec![value, int(site.min)]);
@@ -383,18 +440,40 @@ fn replace(nest: &mut Nest, at: usize, site: &Site, channels: &Channels, found: 
         before.clone()
     });
     assert!(replaced, "the site was found by its number");
-    operations
+}
+
+/// The accumulator, shifted to the left and with its offset.
+fn arriving(nest: &mut Nest, x: &Expr, left: u32, offset: Option<Numbers>) -> Expr {
+    let shifted = match left {
+        0 => x.clone(),
+        left => op(Prim::Shl, vec![x.clone(), int(left as i32)]),
+    };
+    let Some(offset) = offset else { return shifted };
+    let free = if left == 0 { try_offset(nest, x, &offset) } else { None };
+    free.unwrap_or_else(|| op(Prim::Add, vec![offset.expr(), shifted]))
+}
+
+/// The base less what the sign takes off.
+fn with_sign(base: Expr, x: &Expr, sign: Option<Sign>, constant: Expr) -> Expr {
+    let negative = op(Prim::Asr, vec![x.clone(), int(31)]);
+    let taken = match sign {
+        None => return base,
+        Some(Sign::Power(0)) => negative,
+        Some(Sign::Power(power)) => op(Prim::Shl, vec![negative, int(power as i32)]),
+        Some(Sign::Constant) => op(Prim::Mul, vec![negative, constant]),
+    };
+    if base == int(0) { taken } else { op(Prim::Add, vec![base, taken]) }
 }
 
 /// Whether some accumulator gives less than `min`, and more than `max`, if nothing clamps behind the saturation.
 fn leaves(site: &Site, channels: &Channels, found: &Found) -> (bool, bool) {
     let (mut below, mut above) = (false, false);
     for (channel, constants) in channels.of.iter().zip(&found.constants) {
-        let Some((range, _)) = channel else { continue };
-        let form = Form { shape: found.shape, constants: *constants, factor: site.factor };
+        let Some(channel) = channel else { continue };
+        let form = Form { shape: found.shape, constants: *constants, factor: channel.factor };
         let value = |a: i64| i32::try_from(a).ok().and_then(|a| form.apply(a)).expect("the range is proven");
-        below |= value(range.low) < site.min;
-        above |= value(range.high) > site.max;
+        below |= value(channel.accumulator.low) < site.min;
+        above |= value(channel.accumulator.high) > site.max;
     }
     (below, above)
 }
@@ -413,218 +492,4 @@ fn numbers(nest: &mut Nest, channels: &Channels, suffix: &str, of: &dyn Fn(usize
         }
         _ => Numbers::Same(first),
     }
-}
-
-/// `x` with the offset in it at no cost: in the initial value of a sum, or in a literal.
-fn try_offset(nest: &mut Nest, x: &Expr, offset: &Numbers) -> Option<Expr> {
-    match x {
-        Expr::Local(local, at) => {
-            let mut body = std::mem::take(&mut nest.body);
-            let done =
-                in_reduce_of(&mut body, *local, &mut |reduce| shift_sum(nest, reduce, *local, at, offset));
-            nest.body = body;
-            done.flatten().map(|()| x.clone())
-        }
-        Expr::Int(value, Ty::I32) => match offset {
-            Numbers::Same(by) => Some(int((*value as i32).wrapping_add(*by))),
-            Numbers::Table(..) => None,
-        },
-        Expr::Op { prim: prim @ (Prim::Add | Prim::Sub), args, imm } => {
-            let of_sum = |nest: &mut Nest, at: usize| {
-                let mut args = args.clone();
-                args[at] = try_offset(nest, &args[at], offset)?;
-                Some(Expr::Op { prim: *prim, args, imm: imm.clone() })
-            };
-            if let (Prim::Sub, Expr::Int(value, Ty::I32), Numbers::Same(by)) = (prim, &args[1], offset) {
-                let less = int((*value as i32).wrapping_sub(*by));
-                return Some(op(Prim::Sub, vec![args[0].clone(), less]));
-            }
-            let of_second = |nest: &mut Nest| (*prim == Prim::Add).then(|| of_sum(nest, 1)).flatten();
-            of_second(nest).or_else(|| of_sum(nest, 0))
-        }
-        _ => None,
-    }
-}
-
-/// Calls `f` with the reduction that carries `local`.
-fn in_reduce_of<R>(block: &mut [Stmt], local: LocalId, f: &mut dyn FnMut(&mut Reduce) -> R) -> Option<R> {
-    for stmt in block {
-        if let Stmt::Reduce(reduce) = stmt
-            && reduce.carried.contains(&local)
-        {
-            return Some(f(reduce));
-        }
-        for inner in blocks_mut(stmt) {
-            if let Some(result) = in_reduce_of(inner, local, f) {
-                return Some(result);
-            }
-        }
-    }
-    None
-}
-
-/// Adds the offset to every initial value of a sum whose only reader uses it as `local[at]`; `None` where that is not so.
-fn shift_sum(
-    nest: &mut Nest,
-    reduce: &mut Reduce,
-    local: LocalId,
-    at: &[Index],
-    offset: &Numbers,
-) -> Option<()> {
-    let mut readers = 0;
-    visit_local_uses(&mut reduce.finish, &mut |found, _| readers += usize::from(found == local));
-    if readers != 1 || !reduce.update.iter_mut().all(|stmt| only_adds(stmt, local)) {
-        return None;
-    }
-    let inside = loops_in(&reduce.finish);
-    let mut init = reduce.init.clone();
-    let mut made = BTreeMap::new();
-    shift_init(nest, &mut init, local, &mut |nest, to, value| {
-        let offset = moved(offset, at, to, &inside)?;
-        Some(sum(nest, value, offset, &mut made))
-    })?;
-    reduce.init = init;
-    Some(())
-}
-
-/// Whether a step of a reduction does nothing with `local` but add to it.
-fn only_adds(stmt: &mut Stmt, local: LocalId) -> bool {
-    let uses = |expr: &mut Expr| {
-        let mut uses = 0;
-        visit_local_uses_of(expr, &mut |found, _| uses += usize::from(found == local));
-        uses
-    };
-    match stmt {
-        Stmt::Set(to, at, value) if *to == local => {
-            let at = at.clone();
-            let count = uses(value);
-            let Expr::Op { prim, args, .. } = value else { return false };
-            let itself = |arg: &Expr| *arg == Expr::Local(local, at.clone());
-            let place = args.iter().position(itself);
-            let adds = match prim {
-                Prim::Add => place.is_some(),
-                Prim::Sub | Prim::Dot2 | Prim::Dot2Cross => place == Some(0),
-                _ => false,
-            };
-            count == 1 && adds
-        }
-        Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) => uses(value) == 0,
-        Stmt::For(..) | Stmt::Reduce(_) => {
-            blocks_mut(stmt).into_iter().all(|inner| inner.iter_mut().all(|stmt| only_adds(stmt, local)))
-        }
-    }
-}
-
-/// The variables of the loops in a block.
-fn loops_in(block: &[Stmt]) -> BTreeSet<VarId> {
-    let mut vars = BTreeSet::new();
-    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| match stmt {
-        Stmt::For(l, _) => vars.extend([l.var]),
-        Stmt::Reduce(reduce) => vars.extend(reduce.loops.iter().map(|l| l.var)),
-        _ => {}
-    });
-    vars
-}
-
-/// Gives every `local[to] = value` of a block the value that `new` makes of it.
-#[allow(clippy::type_complexity)] // It is written once.
-fn shift_init(
-    nest: &mut Nest,
-    block: &mut [Stmt],
-    local: LocalId,
-    new: &mut dyn FnMut(&mut Nest, &[Index], &Expr) -> Option<Expr>,
-) -> Option<()> {
-    for stmt in block {
-        match stmt {
-            Stmt::Set(to, at, value) if *to == local => *value = new(nest, at, value)?,
-            _ => {}
-        }
-        for inner in blocks_mut(stmt) {
-            shift_init(nest, inner, local, new)?;
-        }
-    }
-    Some(())
-}
-
-/// The offset for register `to`, given as the one for register `at`; loops `inside` the finish are unknown elsewhere.
-fn moved(offset: &Numbers, at: &[Index], to: &[Index], inside: &BTreeSet<VarId>) -> Option<Expr> {
-    let Numbers::Table(buffer, index) = offset else { return Some(offset.expr()) };
-    let mut known: BTreeMap<VarId, Index> = BTreeMap::new();
-    for (at, to) in at.iter().zip(to) {
-        match (&at.terms[..], at.constant) {
-            ([(1, Atom::Var(var))], 0) => {
-                known.insert(*var, to.clone());
-            }
-            _ if at == to => {}
-            _ => return None,
-        }
-    }
-    let mut vars = Vec::new();
-    index.iter().for_each(|index| index.vars(&mut vars));
-    if vars.iter().any(|var| inside.contains(var) && !known.contains_key(var)) {
-        return None;
-    }
-    let moved = |index: &Index| index.substitute(&|var| known.get(&var).cloned().unwrap_or(Index::var(var)));
-    Some(word(*buffer, index.iter().map(moved).collect()))
-}
-
-/// `value + offset`, as a literal or a constant where both are known at compile time; `made` has the constants so far.
-fn sum(nest: &mut Nest, value: &Expr, offset: Expr, made: &mut BTreeMap<BufferId, BufferId>) -> Expr {
-    match (value, &offset) {
-        (Expr::Int(a, _), Expr::Int(b, _)) => int((*a as i32).wrapping_add(*b as i32)),
-        (Expr::Int(0, _), _) => offset,
-        (Expr::Load(access), _) if is_constant_word(nest, access) => {
-            let same_place = match &offset {
-                Expr::Load(of) => {
-                    of.index == access.index
-                        && nest.buffers[of.buffer.idx()].shape == nest.buffers[access.buffer.idx()].shape
-                }
-                _ => true,
-            };
-            if !same_place {
-                return op(Prim::Add, vec![value.clone(), offset]);
-            }
-            let known = made.get(&access.buffer).copied();
-            let buffer = known.unwrap_or_else(|| constant_sum(nest, access.buffer, &offset));
-            made.insert(access.buffer, buffer);
-            word(buffer, access.index.clone())
-        }
-        _ => op(Prim::Add, vec![value.clone(), offset]),
-    }
-}
-
-fn is_constant_word(nest: &Nest, access: &Access) -> bool {
-    nest.buffers[access.buffer.idx()].is_const() && access.ty == Ty::I32 && access.border.is_none()
-}
-
-/// A constant whose elements are those of `source` with the offset added.
-fn constant_sum(nest: &mut Nest, source: BufferId, offset: &Expr) -> BufferId {
-    let Buffer { name, shape, .. } = nest.buffers[source.idx()].clone();
-    let name = fresh_name(nest, &format!("{name}_offset"));
-    let made = nest.add_buffer(Buffer::new(name.clone(), Ty::I32, &shape, Role::Scratch));
-    let vars: Vec<VarId> = (0..shape.len()).map(|dim| fresh_var(nest, &format!("{name}_{dim}"))).collect();
-    let at: Vec<Index> = vars.iter().map(|var| Index::var(*var)).collect();
-    let offset = match offset {
-        Expr::Load(access) => word(access.buffer, at.clone()),
-        other => other.clone(),
-    };
-    let value = op(Prim::Add, vec![word(source, at.clone()), offset]);
-    let store = Stmt::Store(Access { buffer: made, index: at, ty: Ty::I32, border: None }, value);
-    let nested = vars.iter().zip(&shape).rev().fold(vec![store], |body, (var, extent)| {
-        vec![Stmt::For(Loop { var: *var, extent: *extent, unroll: false }, body)]
-    });
-    nest.buffers[made.idx()].role = Role::Const(Init::Nest(nested));
-    made
-}
-
-fn word(buffer: BufferId, index: Vec<Index>) -> Expr {
-    Expr::Load(Access { buffer, index, ty: Ty::I32, border: None })
-}
-
-fn int(value: i32) -> Expr {
-    Expr::Int(value.into(), Ty::I32)
-}
-
-fn op(prim: Prim, args: Vec<Expr>) -> Expr {
-    Expr::Op { prim, args, imm: Vec::new() }
 }

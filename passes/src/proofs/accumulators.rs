@@ -7,7 +7,8 @@
 //! leave its type wraps, and is then only known to be of that type. The bounds hold for every input; they are not the tightest,
 //! since two mentions of a value count as two values.
 //!
-//! Words of several elements are bounded lane by lane where an operation here says how, and are unknown elsewhere.
+//! Words of several elements are bounded lane by lane where an operation here says how, and are unknown elsewhere. With the bounds
+//! goes a number that divides the value, so that what a factor in weights and initial values leaves in a sum is known.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,6 +38,10 @@ pub struct Interval {
 pub struct Place<'a> {
     /// Bounds of its operands.
     pub operands: &'a [Interval],
+    /// Where its first operand is an operation: bounds of the operands of that.
+    pub inner: &'a [Interval],
+    /// What divides the first of these; 0 if it is 0.
+    pub divisor: u64,
     vars: &'a [Interval],
 }
 
@@ -141,11 +146,27 @@ impl Interval {
 #[derive(Clone, Copy, Debug)]
 struct Value {
     lanes: [Interval; 4],
+    /// For each lane a number that divides it; 0 where it is 0.
+    divisors: [u64; 4],
 }
 
 impl Value {
+    /// Of a lane that is known to be one value, that is its divisor.
+    fn lanes(lanes: [Interval; 4]) -> Self {
+        let divisor = |lane: Interval| lane.as_point().map_or(1, i64::unsigned_abs);
+        Self { lanes, divisors: lanes.map(divisor) }
+    }
+
     fn scalar(interval: Interval) -> Self {
-        Self { lanes: [interval; 4] }
+        Self::lanes([interval; 4])
+    }
+
+    /// The interval, or all of the type if the value may wrap; then only powers of two go on dividing it.
+    fn wrapping(interval: Interval, ty: Ty, divisor: u64) -> Self {
+        let within = interval.within(ty);
+        let divisor =
+            if within == interval || divisor == 0 { divisor } else { 1 << divisor.trailing_zeros().min(31) };
+        Self { lanes: [within; 4], divisors: [divisor; 4] }
     }
 
     fn any(ty: Ty) -> Self {
@@ -153,7 +174,9 @@ impl Value {
     }
 
     fn hull(self, other: Self) -> Self {
-        Self { lanes: std::array::from_fn(|lane| self.lanes[lane].hull(other.lanes[lane])) }
+        let lanes = std::array::from_fn(|lane| self.lanes[lane].hull(other.lanes[lane]));
+        let divisors = std::array::from_fn(|lane| common_divisor(self.divisors[lane], other.divisors[lane]));
+        Self { lanes, divisors }
     }
 
     /// The word, if every lane is known.
@@ -176,8 +199,21 @@ impl Value {
             Ty::I16x2 => i64::from((word >> (16 * (lane % 2))) as i16),
             _ => word,
         };
-        Self { lanes: std::array::from_fn(|at| Interval::point(lane(at))) }
+        Self::lanes(std::array::from_fn(|at| Interval::point(lane(at))))
     }
+}
+
+/// What divides a product of multiples of both.
+fn product(a: u64, b: u64) -> u64 {
+    a.checked_mul(b).unwrap_or(1)
+}
+
+/// The greatest number that divides both; everything divides 0.
+fn common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// The type of a lane.
@@ -354,7 +390,16 @@ impl Bounds<'_, '_> {
                 let values = &values[..args.len()];
                 if *prim == self.of && self.settled {
                     let operands: Vec<Interval> = values.iter().map(|value| value.lanes[0]).collect();
-                    (self.visit)(expr, &Place { operands: &operands, vars: &self.vars });
+                    let inner = match &args[0] {
+                        Expr::Op { args, .. } => {
+                            args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?
+                        }
+                        _ => Vec::new(),
+                    };
+                    let divisor = inner.first().map_or(1, |value: &Value| value.divisors[0]);
+                    let inner: Vec<Interval> = inner.iter().map(|value| value.lanes[0]).collect();
+                    let place = Place { operands: &operands, inner: &inner, divisor, vars: &self.vars };
+                    (self.visit)(expr, &place);
                 }
                 let types: Vec<Ty> = args.iter().map(|arg| self.nest.ty(arg)).collect();
                 let result = self.nest.ty(expr);
@@ -417,33 +462,38 @@ fn evaluated(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]
 fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]) -> Value {
     let a = values.first().map_or(Interval::point(0), |value| value.lanes[0]);
     let b = values.get(1).map_or(Interval::point(0), |value| value.lanes[0]);
+    let divisor = |operand: usize| values.get(operand).map_or(0, |value| value.divisors[0]);
+    let (of_a, of_b) = (divisor(0), divisor(1));
+    let of_both = common_divisor(of_a, of_b);
     let scalar = |interval: Interval| Value::scalar(interval.within(result));
+    let wrapping = |interval: Interval, divisor: u64| Value::wrapping(interval, result, divisor);
     let monotone = |f: &dyn Fn(i64) -> i64| scalar(Interval { low: f(a.low), high: f(a.high) });
     match (prim, b.as_point()) {
-        (Prim::Sext | Prim::Zext | Prim::Widen, _) => scalar(a),
-        (Prim::Add, _) => scalar(a.plus(b)),
-        (Prim::Sub, _) => scalar(a.plus(b.negated())),
-        (Prim::Mul | Prim::MulWide, _) => scalar(a.times(b)),
+        (Prim::Sext | Prim::Zext | Prim::Widen, _) => wrapping(a, of_a),
+        (Prim::Add, _) => wrapping(a.plus(b), of_both),
+        (Prim::Sub, _) => wrapping(a.plus(b.negated()), of_both),
+        (Prim::Mul | Prim::MulWide, _) => wrapping(a.times(b), product(of_a, of_b)),
+        (Prim::Div, Some(by @ 1..)) => monotone(&|a| a / by),
         (Prim::Min, _) => scalar(Interval { low: a.low.min(b.low), high: a.high.min(b.high) }),
         (Prim::Max, _) => scalar(Interval { low: a.low.max(b.low), high: a.high.max(b.high) }),
-        (Prim::Shl, Some(by @ 0..=31)) => scalar(a.times(Interval::point(1 << by))),
+        (Prim::Shl, Some(by @ 0..=31)) => wrapping(a.times(Interval::point(1 << by)), product(of_a, 1 << by)),
         (Prim::Asr, Some(by @ 0..=31)) => monotone(&|a| a >> by),
         (Prim::Unscaled, _) => scalar(Interval { low: b.low, high: values[2].lanes[0].high }),
         (Prim::Select, _) => values[1].hull(values[2]),
         (Prim::Ssat | Prim::Usat, _) if imm[1] >= 0 => monotone(&|a| (prim.row().eval)(Ty::I32, &[a], imm)),
-        (Prim::Bot, _) => Value::scalar(values[0].lanes[0]),
-        (Prim::Top, _) => Value::scalar(values[0].lanes[1]),
+        (Prim::Bot, _) => wrapping(values[0].lanes[0], values[0].divisors[0]),
+        (Prim::Top, _) => wrapping(values[0].lanes[1], values[0].divisors[1]),
         (Prim::Sxtb16, _) if types[0] == Ty::I8x4 => {
             let lane = |half: usize| values[0].lanes[(imm[0] as usize / 8 + 2 * half) % 4];
-            Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+            Value::lanes(std::array::from_fn(|at| lane(at % 2)))
         }
         (Prim::Sxtb16, _) if types[0] == Ty::I16x2 && imm[0] == 0 => {
             let lane = |half: usize| values[0].lanes[half].within(Ty::I8);
-            Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+            Value::lanes(std::array::from_fn(|at| lane(at % 2)))
         }
         (Prim::Uxtb16, _) if types[0] == Ty::U8x4 => {
             let lane = |half: usize| values[0].lanes[(imm[0] as usize / 8 + 2 * half) % 4];
-            Value { lanes: std::array::from_fn(|at| lane(at % 2)) }
+            Value::lanes(std::array::from_fn(|at| lane(at % 2)))
         }
         (Prim::PackBotTop | Prim::PackTopBot, _) if types == [Ty::I16x2; 2] => {
             let [a, b] = [values[0].lanes, values[1].lanes];
@@ -454,12 +504,14 @@ fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]
                 (Prim::PackTopBot, 0) => [b[0], a[1]],
                 _ => [Interval::of_type(Ty::I16); 2],
             };
-            Value { lanes: std::array::from_fn(|at| halves[at % 2]) }
+            Value::lanes(std::array::from_fn(|at| halves[at % 2]))
         }
         (Prim::Dot2 | Prim::Dot2Cross, _) => {
             let cross = usize::from(prim == Prim::Dot2Cross);
-            let product = |half: usize| values[1].lanes[half].times(values[2].lanes[half ^ cross]);
-            scalar(a.plus(product(0)).plus(product(1)))
+            let term = |half: usize| values[1].lanes[half].times(values[2].lanes[half ^ cross]);
+            let divisor = |half: usize| product(values[1].divisors[half], values[2].divisors[half ^ cross]);
+            let divisor = common_divisor(of_a, common_divisor(divisor(0), divisor(1)));
+            wrapping(a.plus(term(0)).plus(term(1)), divisor)
         }
         _ => Value::any(result),
     }

@@ -1,25 +1,36 @@
-//! Short forms: two to four operations that stand for a rescaling of some twenty, with constants found and proven here.
+//! Short forms: two to five operations that stand for a rescaling of more, with constants found and proven here.
 //!
 //! ```text
-//! ssat(C + ((x m) >> 32) + sign, bits) with a shift right by s before it saturates
+//! x = (y << left) + D
+//! h = base + ((x m) >> 32) - [x < 0] S        // base is nothing, C, or x
+//! saturate(h >> s)
 //! ```
 //!
-//! `x = f a + D` is the accumulator as it arrives: `f` is a factor that the arithmetic before left in it, `D` goes into its
-//! initial value. The rescaling and the form never fall, so they are equal over a range iff they pass every value at the
-//! same accumulator ([`super::thresholds`]). For a given `m` and `s` each threshold bounds the whole offset
-//! `K = D m + 2^32 C` from both sides; the constants are a point of that interval, not a sample. `sign` takes a power of two
-//! off where `x` is negative, as the reference rounds ties there away from zero; above the zero point that has no effect.
+//! `y = f a` is the accumulator as it arrives: `f` is a factor that the arithmetic before left in it. Where nothing is shifted
+//! left, `D` goes into its initial value. The rescaling and the form never fall, so they are equal over a range iff they pass every
+//! value at the same accumulator ([`super::thresholds`]). For a given `m` and `s` each threshold bounds the whole offset
+//! `K = D m + 2^32 C` from both sides; the constants are a point of that interval, not a sample. `S` is a unit of the reference's first
+//! rounding: it rounds ties away from zero, so below zero a tie goes down. Above the zero point that has no effect. With `x` as
+//! base the multiplier counts 2^32 more: one more bit of it fits.
 //!
 //! [`find`] gives only what [`Form::is_proven`] accepts, and that evaluates the operations as they are emitted, without the algebra
-//! of the search. One shift serves all channels: a larger one is lowered by a smaller `m`.
+//! of the search. One shift serves all channels where that can be: a larger one is lowered by a smaller `m`. Else each has its own.
 
 use super::thresholds::{Steps, agrees};
 
 /// How many of the nearest multipliers are tried.
 const NEAREST: [i128; 7] = [0, 1, -1, 2, -2, 3, -3];
-
+/// Multipliers that are tried where the result is the same for every accumulator.
+const ANY_MULTIPLIER: [i128; 5] = [0, 1 << 30, 1 << 24, 1 << 16, 1 << 31];
 /// How many shifts below the greatest are tried.
 const LOWER_SHIFTS: i32 = 4;
+/// The longest shift to the left of a raw accumulator that is tried.
+const MOST_LEFT: u32 = 8;
+/// The longest form.
+pub const LONGEST: u32 = 5;
+/// For how many shapes the channels without solution are counted; behind them the first one decides.
+const COUNTED_SHAPES: usize = 2;
+const WORD: i128 = 1 << 32;
 
 /// A step function to be put in a short form.
 #[derive(Clone, Debug)]
@@ -28,19 +39,45 @@ pub struct Wanted {
     pub steps: Steps,
     /// The number that it multiplies by: a numerator over a power of two.
     pub slope: (i64, u32),
+    /// What the accumulator is multiplied by already.
+    pub factor: i32,
+    /// The bits that its second rounding drops, where ties go away from zero.
+    pub dropped: Option<u32>,
+}
+
+/// What the high word of the product is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing.
+    Zero,
+    /// A constant of the channel.
+    Constant,
+    /// The number that is multiplied.
+    Itself,
+}
+
+/// What is taken off where `x` is negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// 2 to this power.
+    Power(u32),
+    /// A constant of the channel.
+    Constant,
 }
 
 /// What all channels have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Whether a constant is added to the product's high word.
-    pub adds: bool,
+    /// How far the accumulator is shifted left first.
+    pub left: u32,
+    /// What the high word is added to.
+    pub base: Base,
     /// Whether 2^31 is added to the product.
     pub rounds: bool,
-    /// What is taken off the high word where `x` is negative: 2 to this power.
-    pub sign: Option<u32>,
-    /// The shift of the saturation.
-    pub shift: i32,
+    /// What is taken off, if that depends on the sign.
+    pub sign: Option<Sign>,
+    /// The shift of the saturation; `None` where each channel has its own.
+    pub shift: Option<i32>,
     /// What the saturation leaves: the least and the greatest value.
     pub limits: (i32, i32),
 }
@@ -54,6 +91,10 @@ pub struct Constants {
     pub high: i32,
     /// `D`.
     pub offset: i32,
+    /// `S`.
+    pub sign: i32,
+    /// `s`.
+    pub shift: i32,
 }
 
 /// A short form of one channel.
@@ -76,129 +117,278 @@ pub struct Found {
     pub constants: Vec<Constants>,
 }
 
+/// What a form takes, the most important first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost {
+    /// Operations for each output.
+    pub operations: u32,
+    /// Constants that differ from channel to channel.
+    pub loads: u32,
+    /// Other constants.
+    pub registers: u32,
+}
+
 impl Shape {
-    /// The operations that it takes for an output.
+    /// The operations that it takes for an output, if the offset takes none.
     pub fn operations(self) -> u32 {
-        2 + match self.sign {
+        let sign = match self.sign {
             None => 0,
-            Some(0) => 1, // The addition shifts its operand.
+            Some(Sign::Power(0)) => 1, // The addition shifts its operand.
             Some(_) => 2,
+        };
+        2 + u32::from(self.left > 0) + u32::from(self.shift.is_none()) + sign
+    }
+}
+
+impl Found {
+    /// What it takes; an offset that is not free is an operation by itself, or one with the shift to the left.
+    pub fn cost(&self, used: &[bool], offset_is_free: bool) -> Cost {
+        let Shape { left, base, sign, shift, .. } = self.shape;
+        let mut cost = Cost { operations: self.shape.operations(), ..Cost::default() };
+        let mut constant = |of: &dyn Fn(&Constants) -> i32| {
+            let mut values = self.constants.iter().zip(used).filter(|(_, used)| **used).map(|(c, _)| of(c));
+            let first = values.next().unwrap_or(0);
+            match values.all(|value| value == first) {
+                true => cost.registers += u32::from(first != 0),
+                false => cost.loads += 1,
+            }
+        };
+        constant(&|constants| constants.multiplier);
+        if base == Base::Constant {
+            constant(&|constants| constants.high);
         }
+        if sign == Some(Sign::Constant) {
+            constant(&|constants| constants.sign);
+        }
+        if shift.is_none() {
+            constant(&|constants| constants.shift);
+        }
+        if left > 0 || !offset_is_free {
+            constant(&|constants| constants.offset);
+        }
+        let has_offset = self.constants.iter().any(|constants| constants.offset != 0);
+        cost.operations += u32::from(left == 0 && !offset_is_free && has_offset);
+        cost
     }
 }
 
 impl Form {
     /// The value for an accumulator, computed as the core does; `None` where something wraps.
     pub fn apply(&self, a: i32) -> Option<i32> {
-        let Constants { multiplier, high, offset } = self.constants;
-        let x = i64::from(a) * i64::from(self.factor) + i64::from(offset);
-        let x = i64::from(i32::try_from(x).ok()?);
-        let round = if self.shape.rounds { 1 << 31 } else { 0 };
-        let sign = self.shape.sign.map_or(0, |power| (x >> 31) << power);
-        let sum = i64::from(high) + sign + ((x * i64::from(multiplier) + round) >> 32);
-        let (least, greatest) = self.shape.limits;
-        let shifted = i64::from(i32::try_from(sum).ok()?) >> self.shape.shift;
-        Some(shifted.clamp(least.into(), greatest.into()) as i32)
+        let Shape { left, base, rounds, sign, shift, limits } = self.shape;
+        let Constants { multiplier, high, offset, .. } = self.constants;
+        let y = i64::from(a) * i64::from(self.factor);
+        let x = i64::from(i32::try_from((y << left) + i64::from(offset)).ok()?);
+        let base = match base {
+            Base::Zero => 0,
+            Base::Constant => i64::from(high),
+            Base::Itself => x,
+        };
+        let sign = match sign {
+            None => 0,
+            Some(Sign::Power(power)) => 1 << power,
+            Some(Sign::Constant) => i64::from(self.constants.sign),
+        };
+        let round = if rounds { 1 << 31 } else { 0 };
+        let product = (x * i64::from(multiplier) + round) >> 32;
+        let h = i32::try_from(base + (x >> 31) * sign + product).ok()?;
+        let shifted = h >> u32::try_from(shift.unwrap_or(self.constants.shift)).ok().filter(|by| *by < 32)?;
+        Some(shifted.clamp(limits.0, limits.1))
     }
 
     /// Whether it is the step function for every accumulator of the range, clamped to `clamp` behind it.
     pub fn is_proven(&self, steps: &Steps, (min, max): (i32, i32)) -> bool {
-        let positive = self.constants.multiplier > 0 && self.factor > 0; // Else it falls.
-        positive && agrees(steps, |a| self.apply(a).map(|value| value.clamp(min, max)))
+        let by_itself = i64::from(self.shape.base == Base::Itself) << 32;
+        let slope = i64::from(self.constants.multiplier) + by_itself;
+        let off = match self.shape.sign {
+            Some(Sign::Constant) => self.constants.sign,
+            _ => 0,
+        };
+        let rises = slope >= 0 && self.factor > 0 && off >= 0 && self.shape.left < 31;
+        rises && agrees(steps, |a| self.apply(a).map(|value| value.clamp(min, max)))
     }
 }
 
-/// The form with the fewest operations, at most `most`, for all channels; else the least number of channels without one.
-///
-/// `wanted` has a step function for each channel, `None` for those that nothing uses; `clamp` is what may follow the form.
-pub fn find(
-    wanted: &[Option<Wanted>],
-    factor: i32,
-    limits: (i32, i32),
-    clamp: (i32, i32),
-    most: u32,
-) -> Result<Found, usize> {
-    let greatest = wanted.iter().flatten().filter_map(|wanted| wanted.greatest_shift(factor)).min();
-    let mut least_failures = wanted.iter().flatten().count();
-    let Some(greatest) = greatest else { return Err(least_failures) };
-    for shape in shapes(factor, limits).into_iter().filter(|shape| shape.operations() <= most) {
-        for shift in (0..=greatest).rev().take(LOWER_SHIFTS as usize + 1) {
-            let shape = Shape { shift, ..shape };
-            let mut failures = 0;
-            let mut constants = Vec::with_capacity(wanted.len());
-            for wanted in wanted {
-                let found = match wanted {
-                    Some(wanted) => wanted.solve(shape, factor, clamp),
-                    None => Some(Constants::default()),
-                };
-                failures += usize::from(found.is_none());
-                constants.push(found.unwrap_or_default());
-                if failures >= least_failures {
-                    break; // No better than what is known.
+/// What [`find`] is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'w> {
+    /// A step function for each channel, `None` for those that nothing uses.
+    pub wanted: &'w [Option<Wanted>],
+    /// What the saturation leaves.
+    pub limits: (i32, i32),
+    /// What may follow the form.
+    pub clamp: (i32, i32),
+    /// Whether an offset can be part of an initial value.
+    pub offset_is_free: bool,
+    /// What it may take.
+    pub most: Cost,
+}
+
+/// The form of the least cost for all channels, of those with the fewest operations; else the least number of channels that were
+/// seen without one.
+pub fn find(query: &Query) -> Result<Found, usize> {
+    let used: Vec<bool> = query.wanted.iter().map(Option::is_some).collect();
+    let mut least_failures = query.wanted.iter().flatten().count();
+    let mut best: Option<(Cost, Found)> = None;
+    for (number, shape) in query.shapes().into_iter().enumerate() {
+        if let Some((cost, found)) = &best {
+            let is_longer = shape.operations() > cost.operations;
+            let is_alike =
+                Shape { shift: found.shape.shift, ..shape } == found.shape && shape.shift.is_some();
+            if is_longer || is_alike || shape.left > found.shape.left {
+                continue; // Another shift costs the same.
+            }
+        }
+        let most_failures = if number < COUNTED_SHAPES { least_failures } else { 1 };
+        for is_common in [true, false] {
+            if is_common && (shape.base != Base::Constant || shape.left > 0 || !query.offset_is_free) {
+                continue;
+            }
+            match query.solve(shape, is_common, most_failures) {
+                Ok(constants) => {
+                    let found = Found { shape, constants };
+                    let cost = found.cost(&used, query.offset_is_free);
+                    if cost <= query.most && best.as_ref().is_none_or(|(best, _)| cost < *best) {
+                        best = Some((cost, found));
+                    }
+                    break;
+                }
+                Err(failures) => least_failures = least_failures.min(failures),
+            }
+        }
+    }
+    best.map(|(_, found)| found).ok_or(least_failures)
+}
+
+impl Query<'_> {
+    /// The shapes to try, the shortest first.
+    fn shapes(&self) -> Vec<Shape> {
+        let mut shapes = Vec::new();
+        for left in 0..=MOST_LEFT {
+            for base in [Base::Zero, Base::Constant, Base::Itself] {
+                for shift in self.shifts(left, base) {
+                    let sign = self.sign(left, base, shift);
+                    for sign in [None].into_iter().chain(sign.map(Some)) {
+                        for rounds in [false, true] {
+                            shapes.push(Shape { left, base, rounds, sign, shift, limits: self.limits });
+                        }
+                    }
                 }
             }
-            if failures == 0 {
-                return Ok(Found { shape, constants });
-            }
-            least_failures = least_failures.min(failures);
         }
+        shapes.retain(|shape| shape.operations() <= self.most.operations.min(LONGEST));
+        shapes.sort_by_key(|shape| (shape.operations(), shape.base == Base::Constant)); // Stable.
+        shapes
     }
-    Err(least_failures)
-}
 
-/// The forms to try, the shortest first.
-fn shapes(factor: i32, limits: (i32, i32)) -> Vec<Shape> {
-    let plain = Shape { adds: false, rounds: false, sign: None, shift: 0, limits };
-    let mut shapes = Vec::new();
-    // A sign is half of what the factor makes of a rounded product's unit.
-    let halves = (factor >= 2 && factor.count_ones() == 1).then(|| factor.trailing_zeros() - 1);
-    for sign in [None, halves].into_iter().take(1 + usize::from(halves.is_some())) {
-        let one = Shape { sign, ..plain };
-        let adds = Shape { adds: true, rounds: factor == 2, ..one }; // The reference's own constant is half a unit then.
-        if sign.is_none() {
-            shapes.extend([one, Shape { rounds: true, ..one }]);
+    /// The shifts to try, the greatest first; `None` stands for one of each channel's own.
+    fn shifts(&self, left: u32, base: Base) -> Vec<Option<i32>> {
+        let rising = self.wanted.iter().flatten().filter(|wanted| wanted.slope.0 != 0);
+        let all: Option<Vec<i32>> = rising.map(|wanted| wanted.greatest_shift(left, base)).collect();
+        let Some(all) = all else { return Vec::new() };
+        let least = all.iter().copied().min().unwrap_or(0);
+        let is_same = all.iter().all(|shift| *shift == least);
+        let mut shifts: Vec<Option<i32>> = match base {
+            Base::Itself if is_same => vec![Some(least)],
+            Base::Itself => Vec::new(),
+            Base::Zero | Base::Constant => ((least - LOWER_SHIFTS).max(0)..=least).rev().map(Some).collect(),
+        };
+        if !is_same {
+            shifts.push(None);
         }
-        shapes.extend([adds, Shape { rounds: !adds.rounds, ..adds }]);
+        shifts
     }
-    shapes
+
+    /// What is taken off below zero: a unit of the first rounding in each channel; `None` where it is a fraction or nothing.
+    fn sign(&self, left: u32, base: Base, shift: Option<i32>) -> Option<Sign> {
+        let units = self.wanted.iter().flatten().map(|wanted| wanted.unit(left, base, shift));
+        let units: Vec<i32> = units.collect::<Option<_>>()?;
+        let first = *units.first().filter(|unit| **unit >= 0)?;
+        match units.iter().all(|unit| *unit == first) {
+            true => (first > 0).then(|| Sign::Power(first.trailing_zeros())),
+            false => Some(Sign::Constant),
+        }
+    }
+
+    /// Constants of all channels, or how many have none, counted up to a number.
+    fn solve(&self, shape: Shape, is_common: bool, most_failures: usize) -> Result<Vec<Constants>, usize> {
+        let mut constants = Vec::with_capacity(self.wanted.len());
+        let (mut failures, mut common) = (0, None);
+        for wanted in self.wanted {
+            let found = match wanted {
+                Some(wanted) => wanted.solve(shape, self.clamp, common),
+                None => Some(Constants::default()),
+            };
+            if is_common && wanted.is_some() {
+                common = common.or(found.map(|found| found.high));
+            }
+            failures += usize::from(found.is_none());
+            constants.push(found.unwrap_or_default());
+            if failures >= most_failures.max(1) {
+                return Err(failures);
+            }
+        }
+        if failures == 0 { Ok(constants) } else { Err(failures) }
+    }
 }
 
 impl Wanted {
-    /// The greatest shift for which the multiplier is a positive word.
-    fn greatest_shift(&self, factor: i32) -> Option<i32> {
-        (0..=31).rev().find(|shift| (1..1 << 31).contains(&self.multiplier(*shift, factor)))
+    /// The factor of the number that is multiplied.
+    fn factor(&self, left: u32) -> i128 {
+        i128::from(self.factor) << left
+    }
+
+    /// The greatest shift for which the multiplier fits.
+    fn greatest_shift(&self, left: u32, base: Base) -> Option<i32> {
+        (0..=31).rev().find(|shift| multipliers(base).contains(&self.multiplier(*shift, left)))
     }
 
     /// The multiplier nearest to `slope 2^(32 + shift) / factor`, rounded down.
-    fn multiplier(&self, shift: i32, factor: i32) -> i128 {
+    fn multiplier(&self, shift: i32, left: u32) -> i128 {
         let (numerator, right) = self.slope;
         let numerator = i128::from(numerator) << (32 + shift);
-        (numerator / i128::from(factor)) >> right
+        (numerator / self.factor(left)) >> right
     }
 
-    /// Constants for which the form is proven.
-    fn solve(&self, shape: Shape, factor: i32, clamp: (i32, i32)) -> Option<Constants> {
-        let middle = self.multiplier(shape.shift, factor);
-        let multipliers = NEAREST.iter().map(|by| middle + by).filter(|m| (1..1 << 31).contains(m));
-        let mut solutions = multipliers.filter_map(|m| {
-            let interval = self.offsets(shape, factor, m, clamp)?;
+    /// A unit of the first rounding in the high word, 0 where it does not round twice; `None` if that is a fraction.
+    fn unit(&self, left: u32, base: Base, shift: Option<i32>) -> Option<i32> {
+        let Some(dropped) = self.dropped else { return Some(0) };
+        let shift = shift.or_else(|| self.greatest_shift(left, base))?;
+        let power = u32::try_from(shift).ok()?.checked_sub(dropped)?;
+        1i32.checked_shl(power).filter(|unit| *unit > 0)
+    }
+
+    /// Constants for which the form is proven, with this `C` if one is given.
+    fn solve(&self, shape: Shape, clamp: (i32, i32), high: Option<i32>) -> Option<Constants> {
+        let Shape { left, base, .. } = shape;
+        let own_shift = shape.shift.or_else(|| self.greatest_shift(left, base));
+        let shift = if self.slope.0 == 0 { Some(own_shift.unwrap_or(0)) } else { own_shift }?;
+        let sign = shape.sign.and_then(|_| self.unit(left, base, shape.shift)).unwrap_or(0);
+        let middle = self.multiplier(shift, left);
+        let near: Vec<i128> = match self.slope.0 {
+            0 => ANY_MULTIPLIER.to_vec(),
+            _ => NEAREST.iter().map(|by| middle + by).filter(|m| *m > 0).collect(),
+        };
+        near.into_iter().filter(|m| multipliers(base).contains(m)).find_map(|m| {
+            let ways = Ways { shape, shift, sign, m };
+            let interval = self.offsets(&ways, clamp)?;
             let is_proven = |constants: &Constants| {
-                Form { shape, constants: *constants, factor }.is_proven(&self.steps, clamp)
+                Form { shape, constants: *constants, factor: self.factor }.is_proven(&self.steps, clamp)
             };
-            split(shape, m, interval).find(is_proven)
-        });
-        solutions.next()
+            ways.split(interval, high).into_iter().find(is_proven)
+        })
     }
 
     /// The least and the greatest whole offset for which the form passes every value at the right place.
     ///
     /// The sign is taken where the accumulator is negative; `x` may turn negative elsewhere, which the proof then looks at.
-    fn offsets(&self, shape: Shape, factor: i32, m: i128, (min, max): (i32, i32)) -> Option<(i128, i128)> {
-        let unit = 32 + shape.shift;
+    fn offsets(&self, ways: &Ways, (min, max): (i32, i32)) -> Option<(i128, i128)> {
+        let shape = ways.shape;
+        let unit = 32 + ways.shift;
         let product = |a: i32| {
-            let sign = shape.sign.map_or(0, |power| i128::from(a < 0) << (32 + power));
+            let sign = i128::from(ways.sign) * i128::from(a < 0) * WORD;
             let round = i128::from(shape.rounds) << 31;
-            i128::from(factor) * i128::from(a) * m - sign + round
+            self.factor(shape.left) * i128::from(a) * ways.m - sign + round
         };
         let (mut low, mut high) = (-(1i128 << 80), 1i128 << 80);
         for (v, a) in &self.steps.thresholds {
@@ -219,26 +409,58 @@ impl Wanted {
     }
 }
 
-/// The ways to write a whole offset of the interval as `D m + 2^32 C`, small `D` first.
-fn split(shape: Shape, m: i128, (low, high): (i128, i128)) -> impl Iterator<Item = Constants> {
-    let ceil = |n: i128, d: i128| -(-n).div_euclid(d);
-    let least = ceil(low, m);
-    let only = (!shape.adds && least * m <= high).then_some((least, 0));
-    let several =
-        if shape.adds { [1, -1].map(|sign| least_offset(sign * m, (low, high))) } else { [None; 2] };
-    let mut several: Vec<(i128, i128)> =
-        several.into_iter().zip([1, -1]).filter_map(|(d, sign)| Some((sign * d?, 0))).collect();
-    several.sort_by_key(|(d, _)| d.abs());
-    several.iter_mut().for_each(|(d, c)| *c = ceil(low - *d * m, 1 << 32));
-    only.into_iter().chain(several).filter_map(move |(d, c)| {
-        let (multiplier, high, offset) = (m.try_into().ok()?, c.try_into().ok()?, d.try_into().ok()?);
-        Some(Constants { multiplier, high, offset })
-    })
+/// The multipliers that fit, counted with the base.
+fn multipliers(base: Base) -> std::ops::Range<i128> {
+    match base {
+        Base::Zero | Base::Constant => 0..1 << 31,
+        Base::Itself => 1 << 31..1 << 32,
+    }
+}
+
+/// What is settled of a channel's constants before its offset.
+struct Ways {
+    shape: Shape,
+    shift: i32,
+    sign: i32,
+    /// The multiplier, counted with the base.
+    m: i128,
+}
+
+impl Ways {
+    /// The ways to write a whole offset of the interval as `D m + 2^32 C`, small `D` first; with this `C` if one is given.
+    fn split(&self, (low, high): (i128, i128), given: Option<i32>) -> Vec<Constants> {
+        let m = self.m;
+        let ceil = |n: i128, d: i128| -(-n).div_euclid(d);
+        let mut pairs: Vec<(i128, i128)> = Vec::new();
+        if self.shape.base == Base::Constant && given.is_none() {
+            let offset = |sign: i128| Some(sign * least_offset(sign * m, (low, high))?);
+            pairs.extend([1, -1].into_iter().filter_map(offset).map(|d| (d, ceil(low - d * m, WORD))));
+            pairs.sort_by_key(|(d, _)| d.abs());
+        } else {
+            let c = i128::from(given.unwrap_or(0));
+            let (low, high) = (low - c * WORD, high - c * WORD);
+            let nearest = match m {
+                0 => 0,
+                _ if low > 0 => ceil(low, m),
+                _ => high.min(0).div_euclid(m),
+            };
+            if (low..=high).contains(&(nearest * m)) {
+                pairs.push((nearest, c));
+            }
+        }
+        let multiplier = if self.shape.base == Base::Itself { m - WORD } else { m };
+        let (sign, shift) = (self.sign, self.shift);
+        let constants = |(d, c): (i128, i128)| {
+            let (multiplier, high, offset) =
+                (multiplier.try_into().ok()?, c.try_into().ok()?, d.try_into().ok()?);
+            Some(Constants { multiplier, high, offset, sign, shift })
+        };
+        pairs.into_iter().filter_map(constants).collect()
+    }
 }
 
 /// The least `d >= 0` for which `d m` lies in the interval, but for a multiple of 2^32.
 fn least_offset(m: i128, (low, high): (i128, i128)) -> Option<i128> {
-    const WORD: i128 = 1 << 32;
     let start = low.rem_euclid(WORD);
     let end = start + (high - low);
     if end >= WORD {
