@@ -15,7 +15,7 @@
 //!
 //! Where the clamp cuts below the zero point, ties of the reference's second rounding show, and the form takes the sign: three
 //! operations where the accumulator arrives doubled, else one more. A factor that is known to divide it is taken off by the
-//! multiplier: of `asr(a, 1)` and `div(a, f[n])` nothing is left ([`super::scale`]).
+//! multiplier: of `asr(a, 1)` and `div(a, f[n])` nothing is left (`scale`).
 //!
 //! Legal where each channel has such a form and it takes no more than what [`super::expand_composites`] writes. `short-requantize any`
 //! shortens what it can and refuses only if that is nothing.
