@@ -8,6 +8,7 @@ mod draft;
 mod elementwise;
 mod product;
 mod shape;
+mod tiles;
 mod window;
 
 use ir::loops::Nest;
@@ -31,6 +32,7 @@ type Rule = fn(&Nest, &Traits) -> Vec<Draft>;
 /// All rules, in the order in which they are asked; every one may have drafts for a nest.
 const RULES: &[Rule] = &[
     product::drafts,     // Every pixel with every channel: matrix products.
+    tiles::drafts,       // Windows of 3 by 3, all channels with all: convolutions.
     window::drafts,      // Channel by channel: depthwise convolutions.
     elementwise::drafts, // No sum, or none of the above.
 ];
