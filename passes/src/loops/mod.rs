@@ -17,6 +17,7 @@ pub mod pad;
 pub mod pairs;
 pub mod peel;
 pub mod permute;
+pub mod phases;
 pub mod reorder;
 pub mod short_add;
 pub mod short_requantize;
@@ -72,6 +73,7 @@ pub const STEPS: &[StepDef] = &[
     pack::STEP,
     vectorize::STEP,
     winograd::STEP,
+    phases::STEP,
     short_requantize::STEP,
     short_add::STEP,
     table::STEP,

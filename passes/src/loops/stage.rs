@@ -20,14 +20,14 @@
 //!
 //! ```text
 //! for c.o in 0..4 { for c.i in 0..4 { … for ky in 0..3 { for kx in 0..3 { … x[row + ky - 1, column + kx - 1, 4*c.o + c.i] else -7 … } } } }
-//! => stage x i16 at c.o planes pad 2
+//! => stage x i16 at c.o dims (2 0 1) pad 2
 //! scratch x_panel: i16[7, 7, 4] map [4, 7, 8] (d2, d0, d1)
 //! x_panel[0, …, …] = -7  …                                // The border: once, before everything else.
 //! for c.o in 0..4 { …  for c.i in 0..4 { … x_panel[row + ky, column + kx, c.i] … } }
 //! ```
 //!
-//! With `planes` the last dimension stands first in storage; `pad 2` makes the rows of the panel a multiple of two elements, so that each
-//! begins a word. What loads give outside of the buffer is written to the panel too.
+//! `dims` gives the dimensions of the panel, outermost in storage first: here planes of four channels. `pad 2` makes the rows of the panel a
+//! multiple of two elements, so that each begins a word. What loads give outside of the buffer is written to the panel too.
 //!
 //! Legal where nothing in the body writes the buffer, every load reads a single element, and the panel is no larger than what the loads
 //! touch one by one; what is outside must be the same in every iteration of the loops around. `i8` and `u8` may widen to `i16`. Constants
@@ -51,7 +51,7 @@ const MOST_PADDING: u32 = 64;
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "stage",
-    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)] [planes] [pad SIZE]",
+    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)] [dims (ORDER)] [pad SIZE]",
     summary: "Copy what a loop's body reads of a buffer into a panel first",
     run: |nest, args| {
         let (buffer, ty) = (args.buffer(nest, 0)?, args.word(1)?);
@@ -62,8 +62,11 @@ pub const STEP: StepDef = StepDef {
             order = Some(args.list(next + 1)?);
             next += 2;
         }
-        let planes = args.get(next) == Some(&Arg::Word("planes".into()));
-        next += usize::from(planes);
+        let mut dims = Vec::new();
+        if args.get(next) == Some(&Arg::Word("dims".into())) {
+            dims = args.list(next + 1)?.to_vec();
+            next += 2;
+        }
         let mut pad = 1;
         if args.get(next) == Some(&Arg::Word("pad".into())) {
             pad = args.int(next + 1)?;
@@ -74,17 +77,17 @@ pub const STEP: StepDef = StepDef {
             let walked = walked(nest, buffer, axis)?;
             permute(nest, walked, order)?;
         }
-        stage(nest, buffer, axis, Panel { elem: ty, planes, pad })
+        stage(nest, buffer, axis, &Panel { elem: ty, dims, pad })
     },
 };
 
 /// What a panel is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panel {
     /// The type of its elements.
     pub elem: Ty,
-    /// Whether its last dimension stands first in storage.
-    pub planes: bool,
+    /// Its dimensions, outermost in storage first; empty for their own order.
+    pub dims: Vec<u32>,
     /// The extent in storage of its innermost dimension is a multiple of this.
     pub pad: u32,
 }
@@ -92,7 +95,7 @@ pub struct Panel {
 impl Panel {
     /// A dense panel in the order of its dimensions.
     pub fn of(elem: Ty) -> Self {
-        Self { elem, planes: false, pad: 1 }
+        Self { elem, dims: Vec::new(), pad: 1 }
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) fn optional_axis(
 }
 
 /// Lets the loads of `buffer` in the body of the loop over `axis`, or in the whole nest, read a panel.
-pub fn stage(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, like: Panel) -> Result<(), Diagnostic> {
+pub fn stage(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, like: &Panel) -> Result<(), Diagnostic> {
     let name = nest.buffers[buffer.idx()].name.clone();
     let mut borders = Vec::new();
     check_buffer(nest, buffer, like)
@@ -136,7 +139,12 @@ struct Staged {
     body: Vec<Stmt>,
 }
 
-fn staged(nest: &mut Nest, buffer: BufferId, like: Panel, mut body: Vec<Stmt>) -> Result<Staged, Diagnostic> {
+fn staged(
+    nest: &mut Nest,
+    buffer: BufferId,
+    like: &Panel,
+    mut body: Vec<Stmt>,
+) -> Result<Staged, Diagnostic> {
     let reads = reads(&mut body, buffer);
     check_reads(nest, buffer, like.elem, &reads)?;
     let value = border_value(&reads)?;
@@ -150,17 +158,17 @@ fn staged(nest: &mut Nest, buffer: BufferId, like: Panel, mut body: Vec<Stmt>) -
             Some(_) => inside(nest, buffer, &footprint)?,
             None => footprint.shape.iter().map(|extent| (0, *extent)).collect(),
         };
-        panels.push((panel(nest, buffer, like, &footprint), footprint, inside));
+        let order = storage_order(footprint.shape.len(), like)?;
+        panels.push((panel(nest, buffer, like, &footprint, &order), footprint, inside, order));
     }
     replace_reads(&mut body, buffer, &|read| {
-        let (panel, footprint, _) = panels.iter().find(|(_, footprint, _)| footprint.has(read))?;
+        let (panel, footprint, ..) = panels.iter().find(|(_, footprint, ..)| footprint.has(read))?;
         let load = Access { buffer: *panel, index: footprint.position(read), ty: like.elem, border: None };
         Some(instead(&read.expr, load))
     });
     let mut staged = Staged { borders: Vec::new(), body: Vec::new() };
-    for (panel, footprint, inside) in &panels {
-        let order = storage_order(footprint.shape.len(), like);
-        let mut fill = Fill { nest, source: buffer, panel: *panel, footprint, order, inside: inside.clone() };
+    for (panel, footprint, inside, order) in panels {
+        let mut fill = Fill { nest, source: buffer, panel, footprint: &footprint, order, inside };
         staged.body.extend(fill.copy()); // First, so that its loops have the plain names.
         staged.borders.extend(value.map(|value| fill.border(value)).unwrap_or_default());
     }
@@ -196,15 +204,20 @@ fn inside(nest: &Nest, buffer: BufferId, footprint: &Footprint) -> Result<Vec<(u
 }
 
 /// The dimensions of a panel, outermost in storage first.
-fn storage_order(rank: usize, like: Panel) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rank).collect();
-    if like.planes && rank > 1 {
-        order.rotate_right(1);
+fn storage_order(rank: usize, like: &Panel) -> Result<Vec<usize>, Diagnostic> {
+    if like.dims.is_empty() {
+        return Ok((0..rank).collect());
     }
-    order
+    let order: Vec<usize> = like.dims.iter().map(|dim| *dim as usize).collect();
+    if order.len() == rank && (0..rank).all(|dim| order.contains(&dim)) {
+        return Ok(order);
+    }
+    let all: Vec<String> = (0..rank).map(|dim| dim.to_string()).collect();
+    Err(Diagnostic::new(format!("`dims` is no order of the {rank} dimensions of the panel"))
+        .help(format!("name each of {} once, outermost in storage first", all.join(" "))))
 }
 
-fn check_buffer(nest: &Nest, buffer: BufferId, like: Panel) -> Result<(), Diagnostic> {
+fn check_buffer(nest: &Nest, buffer: BufferId, like: &Panel) -> Result<(), Diagnostic> {
     let ty = like.elem;
     if !(1..=MOST_PADDING).contains(&like.pad) {
         return Err(Diagnostic::new(format!("rows of a multiple of {} elements", like.pad))
@@ -276,10 +289,15 @@ fn check_size(footprint: &Footprint, reads: &[Read]) -> Result<(), Diagnostic> {
 }
 
 /// The scratch that holds a footprint.
-fn panel(nest: &mut Nest, source: BufferId, like: Panel, footprint: &Footprint) -> BufferId {
+fn panel(
+    nest: &mut Nest,
+    source: BufferId,
+    like: &Panel,
+    footprint: &Footprint,
+    order: &[usize],
+) -> BufferId {
     let name = fresh_name(nest, &format!("{}_panel", nest.buffers[source.idx()].name));
     let mut panel = Buffer::new(name, like.elem, &footprint.shape, Role::Scratch);
-    let order = storage_order(footprint.shape.len(), like);
     panel.map.dims = order.iter().map(|dim| (Index::var(VarId::new(*dim)), footprint.shape[*dim])).collect();
     if let Some((_, extent)) = panel.map.dims.last_mut() {
         *extent = extent.next_multiple_of(like.pad);
