@@ -23,6 +23,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
+        "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
         _ => Vec::new(),
     };
     if prepared.is_empty() { vec![step] } else { prepared }
@@ -80,6 +81,24 @@ fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&several).idx()];
     vec![parsed(&format!("distribute {axis} 1")), parsed(&format!("fuse {axis}.0 {axis}.1"))]
+/// Inputs as halfwords in rows of whole words, and all loops of a reduction written out.
+fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut sums: Vec<Vec<&str>> = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::Reduce(reduce) = stmt {
+            sums.push(reduce.loops.iter().map(|l| nest.vars[l.var.idx()].as_str()).collect());
+        }
+    });
+    sums.retain(|loops| !loops.is_empty());
+    if sums.is_empty() {
+        return Vec::new();
+    }
+    let axes = rng.of(&sums);
+    let inputs = nest.buffers.iter().filter(|b| b.role == Role::Param && b.elem == Ty::I8);
+    let staged = inputs.map(|buffer| format!("stage {} i16 pad 2", buffer.name));
+    let mut steps: Vec<Step> = staged.map(|step| parsed(&step)).collect();
+    steps.push(parsed(&format!("phases {}", axes.join(" "))));
+    steps
 }
 
 /// A step from text that has words and numbers.
