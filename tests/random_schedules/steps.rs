@@ -81,6 +81,8 @@ fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&several).idx()];
     vec![parsed(&format!("distribute {axis} 1")), parsed(&format!("fuse {axis}.0 {axis}.1"))]
+}
+
 /// Inputs as halfwords in rows of whole words, and all loops of a reduction written out.
 fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut sums: Vec<Vec<&str>> = Vec::new();
