@@ -57,7 +57,14 @@ pub struct Value {
     pub lives_in: bool,
     /// Whether it is needed behind the block, or passed on at its end.
     pub lives_out: bool,
+    /// Whether it comes from before the block and is not needed soon: until its first use it waits elsewhere.
+    pub waits_before: bool,
+    /// Whether it lives through the block and its last use is long before the end: behind it, it waits elsewhere.
+    pub waits_behind: bool,
 }
+
+/// A use this many groups away is not soon: by then a register is worth more than a move to get the value back.
+const FAR: usize = 32;
 
 /// A load or store of the block.
 struct Transfer<'a> {
@@ -78,7 +85,7 @@ impl Graph {
         graph.order_values(&block.groups);
         graph.order_memory(&block.groups);
         graph.order_flags(block);
-        graph.finish();
+        graph.finish(&block.params);
         graph
     }
 
@@ -87,7 +94,16 @@ impl Graph {
         let (uses, defs) = group.operands();
         let mut number = |reg: Reg, lives_in: bool, values: &mut Vec<Value>| {
             *numbers.entry(reg).or_insert_with(|| {
-                values.push(Value { reg, users: Vec::new(), lives_in, lives_out: lives_out(reg) });
+                let lives_out = lives_out(reg);
+                let users = Vec::new();
+                values.push(Value {
+                    reg,
+                    users,
+                    lives_in,
+                    lives_out,
+                    waits_before: false,
+                    waits_behind: false,
+                });
                 values.len() - 1
             })
         };
@@ -173,7 +189,14 @@ impl Graph {
         self.nodes[behind].before.push(before);
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, params: &[Reg]) {
+        for value in self.values.iter_mut().filter(|value| value.lives_in) {
+            let (first, last) = (value.users.first().copied(), value.users.last().copied());
+            value.waits_before = first.is_some_and(|first| first >= FAR);
+            value.waits_behind = value.lives_out
+                && !params.contains(&value.reg)
+                && last.is_some_and(|last| last + FAR < self.nodes.len());
+        }
         for node in 0..self.nodes.len() {
             let before = &mut self.nodes[node].before;
             before.sort_unstable();

@@ -2,11 +2,13 @@
 //!
 //! The code that selection leaves names values in the order in which an unrolled nest computes them. A schedule keeps what
 //! must keep its order ([`graph`]), asks the core's own timing machine what comes cheapest next, and holds no more values
-//! in registers than there are ([`list`], [`pressure`]). It does not move code between blocks.
+//! in registers than there are ([`list`], [`pressure`]). When registers are assigned, the moves that this took find their
+//! places ([`settle`]). No code moves between blocks.
 
 pub mod graph;
 pub mod list;
 pub mod pressure;
+pub mod settle;
 
 use crate::cores::Core;
 use crate::mir::Function;

@@ -57,8 +57,8 @@ fn idx(reg: Reg) -> usize {
     reg.number() as usize
 }
 
-/// The values that are in registers at one point of a block. Those that live through it unused are left out: they wait
-/// elsewhere if need be.
+/// The values that are in registers at one point of a block. Those that live through it unused, or are needed long before
+/// or behind only, are left out: they wait elsewhere if need be.
 #[derive(Clone, Debug)]
 pub struct Pressure {
     /// Uses still to come, by value.
@@ -80,7 +80,8 @@ impl Pressure {
     /// At the start of the block.
     pub fn new(graph: &Graph) -> Self {
         let left = graph.values.iter().map(|value| value.users.len() as u32).collect();
-        let live: Vec<bool> = graph.values.iter().map(|value| value.lives_in).collect();
+        let live: Vec<bool> =
+            graph.values.iter().map(|value| value.lives_in && !value.waits_before).collect();
         let n_live = live.iter().filter(|live| **live).count() as u32;
         Self { left, live, n_live }
     }
@@ -98,14 +99,16 @@ impl Pressure {
     /// What one group does.
     pub fn effect(&self, graph: &Graph, node: NodeId) -> Effect {
         let this = &graph.nodes[node];
-        let ends = |value: &&ValueId| self.left[**value] == 1 && !graph.values[**value].lives_out;
+        let ends = |value: &&ValueId| self.left[**value] == 1 && !kept(graph, **value);
         let ending = this.uses.iter().filter(ends).count() as i32;
+        let fetched = this.uses.iter().filter(|value| !self.live[**value]).count() as i32;
         let wanted = this.defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
         // A value that is written over but lives on is copied first.
         let copied = this.ties.iter().filter(|value| !ends(value)).count() as i32;
         let defined = this.defs.len() as i32;
-        let peak = if this.late { defined } else { defined - ending + copied };
-        Effect { net: wanted - ending, peak: peak.max(wanted - ending) }
+        let net = fetched + wanted - ending;
+        let peak = if this.late { fetched + defined } else { fetched + defined - ending + copied };
+        Effect { net, peak: peak.max(net).max(fetched) }
     }
 
     /// What several groups do together.
@@ -116,13 +119,16 @@ impl Pressure {
             graph.nodes[*node].uses.iter().for_each(|value| *uses.entry(*value).or_default() += 1);
             net += graph.nodes[*node].defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
         }
-        let ends = |value: ValueId, n: u32| self.left[value] == n && !graph.values[value].lives_out;
-        net - uses.iter().filter(|(value, n)| ends(**value, **n)).count() as i32
+        let ends = |value: ValueId, n: u32| self.left[value] == n && !kept(graph, value);
+        let known = |value: ValueId| self.live[value] || !graph.values[value].lives_in;
+        let change = |(value, n): (&ValueId, &u32)| i32::from(!known(*value)) - i32::from(ends(*value, *n));
+        net + uses.iter().map(change).sum::<i32>()
     }
 
     /// Goes on behind a group.
     pub fn run(&mut self, graph: &Graph, node: NodeId) {
         for value in &graph.nodes[node].uses {
+            self.n_live += u32::from(!std::mem::replace(&mut self.live[*value], true));
             self.left[*value] -= 1;
             self.settle(graph, *value);
         }
@@ -134,7 +140,7 @@ impl Pressure {
     }
 
     fn stays(&self, graph: &Graph, value: ValueId) -> bool {
-        self.left[value] > 0 || graph.values[value].lives_out
+        self.left[value] > 0 || kept(graph, value)
     }
 
     fn settle(&mut self, graph: &Graph, value: ValueId) {
@@ -143,6 +149,11 @@ impl Pressure {
             self.n_live -= 1;
         }
     }
+}
+
+/// Whether a value stays in its register behind its last use.
+fn kept(graph: &Graph, value: ValueId) -> bool {
+    graph.values[value].lives_out && !graph.values[value].waits_behind
 }
 
 /// The most values in registers at a time when the groups of a block run in an order.

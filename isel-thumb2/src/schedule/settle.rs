@@ -1,0 +1,151 @@
+//! The order of instructions once registers are assigned: the moves that allocation added find their places.
+//!
+//! A move to an S register in the middle of loads costs the core the overlap of those loads. Here instructions change
+//! places with close neighbors wherever registers, flags and memory allow it and the core is done sooner.
+
+use std::collections::BTreeMap;
+
+use crate::cores::{Core, Machine};
+use crate::isa::row::Access;
+use crate::isa::{Class, Inst, Reg};
+use crate::regalloc::{Assigned, AssignedBlock, Coded};
+
+/// How many instructions ahead one is looked for that could come next.
+const AHEAD: usize = 12;
+/// What stands for the flags, and for the GE flags, among registers.
+const FLAGS: usize = 48;
+const GE: usize = 49;
+const N_PLACES: usize = 50;
+
+/// The same function with the instructions of each block in a better order.
+pub fn settle(assigned: &Assigned, core: &dyn Core) -> Assigned {
+    let block = |block: &AssignedBlock| AssignedBlock { code: settled(&block.code, core), ..block.clone() };
+    Assigned { blocks: assigned.blocks.iter().map(block).collect(), slots: assigned.slots }
+}
+
+/// Instructions that stay together: one, or a conditional one with its head.
+struct Unit<'a> {
+    code: &'a [Coded],
+    /// Units that must come before.
+    before: Vec<usize>,
+    loads: bool,
+}
+
+fn settled(code: &[Coded], core: &dyn Core) -> Vec<Coded> {
+    let mut units = units(code);
+    order_registers(&mut units);
+    order_memory(&mut units);
+    let mut machine = core.machine();
+    let mut done = vec![false; units.len()];
+    let (mut first, mut after_load) = (0, false);
+    let mut out = Vec::with_capacity(code.len());
+    while first < units.len() {
+        let ready = |at: &usize| !done[*at] && units[*at].before.iter().all(|before| done[*before]);
+        let candidates = (first..units.len().min(first + AHEAD)).filter(ready);
+        let price = |at: &usize| (ticks(&*machine, &units[*at]), !(after_load && units[*at].loads), *at);
+        let next = candidates.min_by_key(price).expect("the first that is left waits for nothing");
+        issue(&mut *machine, &units[next]);
+        (done[next], after_load) = (true, units[next].loads);
+        out.extend(units[next].code.iter().cloned());
+        while done.get(first).is_some_and(|done| *done) {
+            first += 1;
+        }
+    }
+    out
+}
+
+fn units(code: &[Coded]) -> Vec<Unit<'_>> {
+    let mut units = Vec::new();
+    let mut rest = code;
+    while let Some(first) = rest.first() {
+        let n = if first.inst.class() == Class::It { 2 } else { 1 };
+        let (unit, behind) = rest.split_at(n.min(rest.len()));
+        let loads = unit.iter().any(|coded| coded.inst.mem().is_some_and(|mem| mem.access == Access::Load));
+        units.push(Unit { code: unit, before: Vec::new(), loads });
+        rest = behind;
+    }
+    units
+}
+
+/// What an instruction reads and writes, flags included.
+fn places(inst: &Inst) -> (Vec<usize>, Vec<usize>) {
+    let effects = inst.effects();
+    let mut reads: Vec<usize> = inst.uses().map(Reg::index).collect();
+    let mut writes: Vec<usize> = inst.defs().map(Reg::index).collect();
+    if effects.reads_flags {
+        reads.push(FLAGS);
+        reads.extend(writes.clone()); // Where the condition fails, a register keeps what it held.
+    }
+    reads.extend(effects.reads_ge.then_some(GE));
+    writes.extend(effects.sets_flags.then_some(FLAGS));
+    writes.extend(effects.writes_ge.then_some(GE));
+    (reads, writes)
+}
+
+fn order_registers(units: &mut [Unit]) {
+    let mut written: [Option<usize>; N_PLACES] = [None; N_PLACES];
+    let mut read: Vec<Vec<usize>> = vec![Vec::new(); N_PLACES];
+    for (at, unit) in units.iter_mut().enumerate() {
+        let mut before = Vec::new();
+        for (reads, writes) in unit.code.iter().map(|coded| places(&coded.inst)) {
+            before.extend(reads.iter().filter_map(|place| written[*place]));
+            reads.iter().for_each(|place| read[*place].push(at));
+            for place in writes {
+                before.extend(written[place].replace(at));
+                before.append(&mut read[place]);
+            }
+        }
+        before.retain(|before| *before != at);
+        before.sort_unstable();
+        before.dedup();
+        unit.before = before;
+    }
+}
+
+/// Accesses of which one stores keep their order, unless they are proven apart.
+fn order_memory(units: &mut [Unit]) {
+    let mut earlier: Vec<(usize, Coded)> = Vec::new();
+    // Of words of the frame, by offset, the last that was stored.
+    let mut frame: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    for at in 0..units.len() {
+        let Some(coded) = units[at].code.iter().find(|coded| coded.inst.mem().is_some()).cloned() else {
+            continue;
+        };
+        if coded.touched.is_none() {
+            let offset = coded.inst.imm(b'i').unwrap_or(0);
+            let others = frame.entry(offset).or_default();
+            units[at].before.extend(others.iter().copied());
+            others.push(at);
+            continue;
+        }
+        units[at]
+            .before
+            .extend(earlier.iter().filter(|(_, other)| may_meet(other, &coded)).map(|(at, _)| *at));
+        earlier.push((at, coded));
+    }
+}
+
+fn may_meet(a: &Coded, b: &Coded) -> bool {
+    let stores = |coded: &Coded| coded.inst.mem().is_some_and(|mem| mem.access == Access::Store);
+    let bytes = |coded: &Coded| {
+        let mem = coded.inst.mem().map_or(0, |mem| i64::from(mem.bytes));
+        mem * coded.inst.transferred().count() as i64
+    };
+    match (&a.touched, &b.touched) {
+        _ if !stores(a) && !stores(b) => false,
+        (Some(place), Some(other)) => !place.apart(bytes(a), other, bytes(b)),
+        _ => true,
+    }
+}
+
+fn ticks(machine: &dyn Machine, unit: &Unit) -> u64 {
+    let mut machine = machine.fork();
+    issue(&mut *machine, unit);
+    machine.ticks()
+}
+
+fn issue(machine: &mut dyn Machine, unit: &Unit) {
+    for coded in unit.code {
+        machine.issue(&coded.inst, coded.touched.as_ref().map(|touched| &touched.address));
+    }
+}
