@@ -48,8 +48,19 @@ pub fn compile(
     let function = select(nest, offsets)?;
     let mut contest = Contest { nest, names, options, best: None };
     let scheduler = Scheduler::new(&function, options.core);
-    for order in options.orders {
-        contest.enter(&scheduler.run(*order));
+    let (first, further) = options.allocators.split_first().expect("there is an allocator");
+    let mut winner = Order::SOURCE;
+    for order in options.orders.iter().filter(|order| order.suits(options.core)) {
+        if contest.enter(&scheduler.run(*order), *first) {
+            winner = *order;
+        }
+    }
+    // An order that is better with one allocator is so with others, as a rule: not all pairs are tried.
+    for allocator in further {
+        let source = options.orders.iter().find(|order| **order == Order::SOURCE && winner != Order::SOURCE);
+        for order in source.into_iter().chain([&winner]) {
+            contest.enter(&scheduler.run(*order), *allocator);
+        }
     }
     Ok(contest.best.expect("there is an order and an allocator").1)
 }
@@ -63,22 +74,21 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    /// Prices the code that each allocator makes of a function.
-    fn enter(&mut self, function: &Function) {
-        let home = Home { fpu: self.options.fpu };
-        for allocator in self.options.allocators {
-            let assigned = assign(function, *allocator, &home);
-            let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.nest.name));
-            self.price(&assigned);
-            self.price(&settle(&assigned, self.options.core));
-        }
+    /// Prices the code that an allocator makes of a function; says whether it is the best so far.
+    fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
+        let assigned = assign(function, allocator, &Home { fpu: self.options.fpu });
+        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.nest.name));
+        let raw = self.price(&assigned);
+        self.price(&settle(&assigned, self.options.core)) || raw
     }
 
-    fn price(&mut self, assigned: &Assigned) {
+    fn price(&mut self, assigned: &Assigned) -> bool {
         let code = emit(assigned, Home { fpu: self.options.fpu }, self.names);
         let price = (code.cycles(self.options.core), code.code.bytes.len());
-        if self.best.as_ref().is_none_or(|(best, _)| price < *best) {
+        let best = self.best.as_ref().is_none_or(|(best, _)| price < *best);
+        if best {
             self.best = Some((price, code));
         }
+        best
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{Address, Core, Machine, TICKS};
 use crate::isa::{Addressing, Class, Extension, Inst, Reg};
+use crate::schedule::Style;
 
 /// The Cortex-M4 with its FPU.
 pub struct CortexM4;
@@ -19,6 +20,10 @@ impl Core for CortexM4 {
         match extension {
             Extension::Base | Extension::Dsp | Extension::Fpu => true,
         }
+    }
+
+    fn style(&self) -> Style {
+        Style::Grouped
     }
 
     fn machine(&self) -> Box<dyn Machine> {

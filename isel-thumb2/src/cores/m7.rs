@@ -9,6 +9,7 @@
 use super::{Address, Core, Machine, TICKS};
 use crate::isa::imm::ModImm;
 use crate::isa::{Addressing, Class, Cond, Extension, Form, ImmKind, Inst, Reg, Role};
+use crate::schedule::Style;
 
 /// The Cortex-M7 with a single-precision FPU.
 pub struct CortexM7;
@@ -22,6 +23,10 @@ impl Core for CortexM7 {
         match extension {
             Extension::Base | Extension::Dsp | Extension::Fpu => true,
         }
+    }
+
+    fn style(&self) -> Style {
+        Style::Soonest
     }
 
     fn machine(&self) -> Box<dyn Machine> {

@@ -13,6 +13,7 @@ pub use address::{Address, Term};
 pub use function::{Edge, TimedBlock, TimedFunction, function_cycles, loop_cycles};
 
 use crate::isa::{Extension, Inst};
+use crate::schedule::Style;
 
 /// A core.
 pub trait Core: Sync {
@@ -21,6 +22,9 @@ pub trait Core: Sync {
 
     /// Whether the core runs instructions of an extension.
     fn has(&self, extension: Extension) -> bool;
+
+    /// What orders of instructions should strive for.
+    fn style(&self) -> Style;
 
     /// A timing machine at rest: nothing is known of what came before.
     fn machine(&self) -> Box<dyn Machine>;

@@ -67,6 +67,8 @@ struct Visit<'a> {
     store_at_home: &'a mut BTreeSet<Value>,
     /// The places at the start of each block, once the first block before it has been visited.
     starts: Vec<Option<State>>,
+    /// Ways back of loops that have nothing left to move.
+    arranged: BTreeSet<usize>,
     state: State,
     /// The registers that values should end up in.
     wanted: BTreeMap<Value, usize>,
@@ -90,6 +92,7 @@ impl<'a> Visit<'a> {
             next_use,
             store_at_home,
             starts,
+            arranged: BTreeSet::new(),
             state: State::default(),
             wanted: BTreeMap::new(),
             block: 0,
@@ -338,6 +341,16 @@ impl<'a> Visit<'a> {
     /// Hands the state at the end of the block to its successors.
     fn leave(&mut self) {
         let data = &self.view.blocks[self.block];
+        if self.arranged.contains(&self.block) {
+            return;
+        }
+        if let Some((latch, header, exit)) = self.turn() {
+            self.arrange(latch, header);
+            self.starts[latch] = Some(self.inherited(latch));
+            self.starts[exit] = Some(self.inherited(exit));
+            self.arranged.insert(latch);
+            return;
+        }
         for successor in &data.successors {
             let next = successor.index();
             let params: Vec<Value> = self.view.blocks[next].params.iter().map(|param| param.vreg()).collect();
@@ -357,6 +370,64 @@ impl<'a> Visit<'a> {
                 self.reach(next, &params, &args);
             }
         }
+    }
+
+    /// The way back of a loop that ends here, its first block, and the way out: where nothing but the end of this block
+    /// needs code on the way back.
+    fn turn(&self) -> Option<(usize, usize, usize)> {
+        let [taken, other] = self.view.blocks[self.block].successors[..] else { return None };
+        let (latch, exit) = (taken.index(), other.index());
+        let data = &self.view.blocks[latch];
+        let [header] = data.successors[..] else { return None };
+        let header = header.index();
+        let params = &self.view.blocks[header].params;
+        let apart = params.iter().all(|param| !self.next_use.live_in(exit).contains_key(&param.vreg()));
+        let plain = data.insts.len() == 1 && data.params.is_empty() && data.predecessors.len() == 1;
+        let new = self.starts[latch].is_none() && self.starts[exit].is_none();
+        (plain && apart && new && header <= self.block && self.starts[header].is_some())
+            .then_some((latch, header, exit))
+    }
+
+    /// Moves everything to where the loop starts with it, before the branch that decides whether it starts again. Then the way
+    /// back is the branch alone. What only the way out needs goes where that leaves it.
+    fn arrange(&mut self, latch: usize, header: usize) {
+        let start = self.starts[header].clone().expect("the loop was entered");
+        let params: Vec<Value> = self.view.blocks[header].params.iter().map(|param| param.vreg()).collect();
+        let args: Vec<Value> = self.view.blocks[latch].args.iter().map(|arg| arg.vreg()).collect();
+        let source =
+            |value: Value| params.iter().position(|param| *param == value).map_or(value, |at| args[at]);
+        let mut moves = self.moves_to(header, &params, &args);
+        let mut after =
+            State { held: start.held.map(|held| held.map(source)), stored: self.state.stored.clone() };
+        let unmoved = |value: &Value| source(*value) == *value;
+        after.stored.extend(start.stored.iter().copied().filter(unmoved));
+
+        let exits = self.view.blocks[self.block].successors.iter().map(|to| to.index());
+        let needed: BTreeSet<Value> =
+            exits.flat_map(|to| self.next_use.live_in(to).keys().copied()).collect();
+        for reg in REGISTERS {
+            let Some(value) = self.state.held[reg].filter(|value| needed.contains(value)) else { continue };
+            if after.register(value).is_some() || after.stored.contains(&value) {
+                continue;
+            }
+            let free = |to: &usize| {
+                after.held[*to].is_none()
+                    && self.state.held[*to].is_none_or(|have| have == value || !needed.contains(&have))
+            };
+            let to = Some(reg).filter(free).or_else(|| REGISTERS.into_iter().find(free));
+            if let Some(to) = to {
+                moves.push(Move { from: Place::Register(reg), to: Place::Register(to) });
+                after.held[to] = Some(value);
+            } else {
+                moves.push(Move { from: Place::Register(reg), to: Place::Slot(value) });
+                after.stored.insert(value);
+                if self.next_use.depth(self.block) > self.next_use.depth_of(value) {
+                    self.store_at_home.insert(value);
+                }
+            }
+        }
+        self.sequence(moves, &after);
+        self.state = after;
     }
 
     /// What a block that is only entered from here begins with.
@@ -429,6 +500,13 @@ impl<'a> Visit<'a> {
 
     /// Moves everything to where the next block has it at its start.
     fn reach(&mut self, next: usize, params: &[Value], args: &[Value]) {
+        let moves = self.moves_to(next, params, args);
+        let start = self.starts[next].clone().expect("it has just been made");
+        self.sequence(moves, &start);
+    }
+
+    /// The moves to where the next block has everything at its start.
+    fn moves_to(&mut self, next: usize, params: &[Value], args: &[Value]) -> Vec<Move> {
         let start = self.starts[next].clone().expect("it has just been made");
         let here = |value: Value| self.state.register(value).map_or(Place::Slot(value), Place::Register);
         let mut moves = Vec::new();
@@ -446,8 +524,13 @@ impl<'a> Visit<'a> {
                 }
             }
         }
-        let busy: Vec<usize> = REGISTERS.into_iter().filter(|reg| start.held[*reg].is_some()).collect();
-        let spare = REGISTERS.into_iter().find(|reg| !busy.contains(reg) && self.state.held[*reg].is_none());
+        moves
+    }
+
+    /// Emits moves that happen at one time, after which `after` is in registers.
+    fn sequence(&mut self, moves: Vec<Move>, after: &State) {
+        let spare =
+            REGISTERS.into_iter().find(|reg| after.held[*reg].is_none() && self.state.held[*reg].is_none());
         let point = ProgPoint::before(self.inst);
         let sequence = sequence(moves, spare, &mut self.n_values);
         self.edits.extend(sequence.into_iter().map(|step| (point, step)));

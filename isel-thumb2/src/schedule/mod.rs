@@ -33,6 +33,11 @@ impl Order {
     /// The order of the nest.
     pub const SOURCE: Order = Order { style: None, limit: REGISTERS };
 
+    /// Whether it can be worth its price on a core: what is not made for the core is tried once at most.
+    pub fn suits(self, core: &dyn Core) -> bool {
+        self.limit == REGISTERS || self.style == Some(core.style())
+    }
+
     /// An order by the scheduler.
     pub const fn of(style: Style, limit: u32) -> Order {
         Order { style: Some(style), limit }

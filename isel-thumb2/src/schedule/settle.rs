@@ -104,23 +104,19 @@ fn order_registers(units: &mut [Unit]) {
 
 /// Accesses of which one stores keep their order, unless they are proven apart.
 fn order_memory(units: &mut [Unit]) {
-    let mut earlier: Vec<(usize, Coded)> = Vec::new();
+    let mut earlier: Vec<(usize, &Coded)> = Vec::new();
     // Of words of the frame, by offset, the last that was stored.
     let mut frame: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-    for at in 0..units.len() {
-        let Some(coded) = units[at].code.iter().find(|coded| coded.inst.mem().is_some()).cloned() else {
-            continue;
-        };
+    for (at, unit) in units.iter_mut().enumerate() {
+        let Some(coded) = unit.code.iter().find(|coded| coded.inst.mem().is_some()) else { continue };
         if coded.touched.is_none() {
             let offset = coded.inst.imm(b'i').unwrap_or(0);
             let others = frame.entry(offset).or_default();
-            units[at].before.extend(others.iter().copied());
+            unit.before.extend(others.iter().copied());
             others.push(at);
             continue;
         }
-        units[at]
-            .before
-            .extend(earlier.iter().filter(|(_, other)| may_meet(other, &coded)).map(|(at, _)| *at));
+        unit.before.extend(earlier.iter().filter(|(_, other)| may_meet(other, &coded)).map(|(at, _)| *at));
         earlier.push((at, coded));
     }
 }
