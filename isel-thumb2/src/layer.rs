@@ -49,8 +49,8 @@ pub fn compile(
     let mut contest = Contest { nest, names, options, best: None };
     let scheduler = Scheduler::new(&function, options.core);
     let (first, further) = options.allocators.split_first().expect("there is an allocator");
-    let mut winner = Order::SOURCE;
-    for order in options.orders.iter().filter(|order| order.suits(options.core)) {
+    let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
+    for order in options.orders.iter().filter(|order| only || order.suits(options.core)) {
         if contest.enter(&scheduler.run(*order), *first) {
             winner = *order;
         }

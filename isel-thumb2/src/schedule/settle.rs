@@ -116,7 +116,7 @@ fn order_memory(units: &mut [Unit]) {
             others.push(at);
             continue;
         }
-        unit.before.extend(earlier.iter().filter(|(_, other)| may_meet(other, &coded)).map(|(at, _)| *at));
+        unit.before.extend(earlier.iter().filter(|(_, other)| may_meet(other, coded)).map(|(at, _)| *at));
         earlier.push((at, coded));
     }
 }
