@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use isel_thumb2::cores::CORES;
 use passes::loops::STEPS;
+use passes::network;
 use passes::schedule::Schedule;
 use rayon::prelude::*;
 use test_support::{Model, all_models, compare_with_file, repository};
@@ -43,6 +44,7 @@ fn expect_reference() {
     let filled = fill(&text, &mut |mark| match mark.split(' ').collect::<Vec<_>>()[..] {
         ["header", path] => Some(header(&repository().join(path))),
         ["steps"] => Some(steps()),
+        ["network-steps"] => Some(network_steps()),
         _ => None,
     });
     compare_with_file(&document(), &filled).unwrap();
@@ -104,12 +106,26 @@ fn steps() -> String {
     for def in STEPS {
         writeln!(out, "| `{}` | {} |", def.usage.replace('|', "\\|"), def.summary).unwrap();
     }
-    for def in STEPS {
-        let file = format!("{}.rs", def.name.replace('-', "_"));
-        let path = repository().join("passes/src/loops").join(file);
-        write!(out, "\n### {}\n\n{}\n", def.name, header(&path)).unwrap();
-    }
+    STEPS.iter().for_each(|def| describe(def.name, "loops", &mut out));
     out
+}
+
+/// The reference of the steps for tensors and bands.
+fn network_steps() -> String {
+    let mut out = String::from("| scope | step | what it does |\n|---|---|---|\n");
+    for def in network::STEPS {
+        let scope = if matches!(def.run, network::Run::Tensor(_)) { "tensor" } else { "band" };
+        writeln!(out, "| {scope} | `{}` | {} |", def.usage.replace('|', "\\|"), def.summary).unwrap();
+    }
+    network::STEPS.iter().for_each(|def| describe(def.name, "network", &mut out));
+    out
+}
+
+/// Appends the header of a step's file.
+fn describe(name: &str, folder: &str, out: &mut String) {
+    let file = format!("{}.rs", name.replace('-', "_"));
+    let path = repository().join("passes/src").join(folder).join(file);
+    write!(out, "\n### {name}\n\n{}\n", header(&path)).unwrap();
 }
 
 /// The module header of a source file; its links are names here.

@@ -1,10 +1,11 @@
-//! Passes that keep the level: graph to graph, loops to loops.
+//! Passes that keep the level: graph to graph, loops to loops; [`network`] sees all layers of a program at once.
 //!
 //! The crate knows no file and no instruction; the order of the graph passes is [`graph::PIPELINE`].
 
 pub mod defaults;
 pub mod graph;
 pub mod loops;
+pub mod network;
 pub mod proofs;
 pub mod schedule;
 

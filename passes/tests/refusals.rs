@@ -7,10 +7,11 @@ use std::fs;
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
-use ir::loops::text::parse_file;
+use ir::loops::text::{parse_file, parse_program};
 use ir::text::cases::{self, Case};
 use test_support::{compare_with_file, repository};
 use tinyc_passes::loops::{STEPS, edit};
+use tinyc_passes::network;
 use tinyc_passes::schedule::Schedule;
 
 #[test]
@@ -24,14 +25,39 @@ fn every_step_says_why_it_is_refused() {
         for case in cases::split(&text).iter().filter(|case| case.kind == "steps") {
             let Some((loops, error)) = refusal(case) else { continue };
             n_refused += 1;
-            write!(out, "\n  {} [{loops}]\n    {}\n", case.args.join(" "), error.message).unwrap();
-            if let Some(help) = error.help {
-                writeln!(out, "    help: {help}").unwrap();
-            }
+            show(&format!("{} [{loops}]", case.args.join(" ")), &error, &mut out);
         }
         assert!(n_refused > 0, "no case of {} is refused", file.display());
     }
+    out.push_str("\nWhat steps for tensors and bands refuse, each in its scope.\n");
+    for def in network::STEPS {
+        let file = repository().join("tests/network").join(format!("{}.tir", def.name));
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        write!(out, "\n== {}\n{}\n", def.usage, def.summary).unwrap();
+        let cases = cases::split(&text);
+        let refused: Vec<_> = cases.iter().filter_map(|case| Some((case, network_refusal(case)?))).collect();
+        assert!(!refused.is_empty(), "no case of {} is refused", file.display());
+        for (case, error) in refused {
+            show(&case.args.join(" "), &error, &mut out);
+        }
+    }
     compare_with_file(&repository().join("tests/refusals.snap"), &out).unwrap();
+}
+
+fn show(what: &str, error: &Diagnostic, out: &mut String) {
+    write!(out, "\n  {what}\n    {}\n", error.message).unwrap();
+    if let Some(help) = &error.help {
+        writeln!(out, "    help: {help}").unwrap();
+    }
+}
+
+/// Why the steps of a scope are refused; `None` where they are legal.
+fn network_refusal(case: &Case) -> Option<Diagnostic> {
+    let mut program = parse_program(&case.input).expect("the case is run by another test too");
+    let words = case.args.join(" ");
+    let (scope, steps) = words.split_once(": ").expect("the case is run by another test too");
+    let schedule = Schedule::parse(&format!("schedule 1\n{scope}:\n  {steps}\n"));
+    schedule.and_then(|schedule| schedule.apply(&mut program, &mut |_, _| {})).err()
 }
 
 /// The loops of the nest and why the steps are refused; `None` where they are legal.

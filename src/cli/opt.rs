@@ -96,7 +96,8 @@ fn list() -> String {
     let graph = PIPELINE.iter().map(|pass| (pass.name, "graph", pass.summary));
     let loops = PASSES.iter().map(|pass| (pass.name, "loops", pass.summary));
     let steps = STEPS.iter().map(|step| (step.name, "step", step.summary));
-    for (name, level, summary) in graph.chain(loops).chain(steps) {
+    let network = passes::network::STEPS.iter().map(|step| (step.name, "network", step.summary));
+    for (name, level, summary) in graph.chain(loops).chain(steps).chain(network) {
         table.row(vec![name.into(), level.into(), summary.into()]);
     }
     table.text()

@@ -81,6 +81,8 @@ pub struct Buffer {
     pub shape: Vec<u32>,
     /// Where each element lies.
     pub map: StorageMap,
+    /// The least and greatest element, where that is less than the type: whoever writes the buffer keeps to it.
+    pub values: Option<[i32; 2]>,
     /// Whose memory it is.
     pub role: Role,
 }
@@ -253,7 +255,13 @@ impl StorageMap {
 impl Buffer {
     /// A row-major buffer.
     pub fn new(name: impl Into<String>, elem: Ty, shape: &[u32], role: Role) -> Self {
-        Self { name: name.into(), elem, shape: shape.to_vec(), map: StorageMap::row_major(elem, shape), role }
+        let map = StorageMap::row_major(elem, shape);
+        Self { name: name.into(), elem, shape: shape.to_vec(), map, values: None, role }
+    }
+
+    /// The least and greatest element, for scalar integer types.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        self.values.map(|[low, high]| (low.into(), high.into())).or(self.elem.range())
     }
 
     /// Bytes in memory, slack included.

@@ -34,7 +34,8 @@ impl SumOfProducts {
     /// What a nest is, if it is one.
     pub fn of(nest: &Nest) -> Option<Self> {
         let mut loops = Vec::new();
-        let reduce = innermost(&nest.body, &mut loops)?;
+        // In front of the sum may stand what writes the surroundings of a tensor.
+        let reduce = innermost(&nest.body[nest.body.len().saturating_sub(1)..], &mut loops)?;
         let (x, w) = factors(nest, reduce)?;
         let named = |l: &Loop| Axis { name: nest.vars[l.var.idx()].clone(), extent: l.extent };
         let moves = |access: &Access, l: &Loop| uses(access, l.var);

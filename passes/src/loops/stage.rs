@@ -303,6 +303,7 @@ fn panel(
         *extent = extent.next_multiple_of(like.pad);
     }
     panel.map.align = panel.map.align.max(WORD_BYTES);
+    panel.values = nest.buffers[source.idx()].values;
     nest.add_buffer(panel)
 }
 

@@ -43,21 +43,32 @@ pub struct StepDef {
 
 /// The arguments of a step, read one after the other.
 pub struct Args<'a> {
-    def: &'a StepDef,
+    name: &'static str,
+    usage: &'static str,
     args: &'a [Arg],
 }
 
 /// Finds the rewrite that a step names and applies it.
 pub fn apply(step: &Step, nest: &mut Nest) -> Result<(), Diagnostic> {
     let Some(def) = STEPS.iter().find(|def| def.name == step.name) else {
-        let names: Vec<&str> = STEPS.iter().map(|def| def.name).collect();
-        return Err(Diagnostic::new(format!("no step is called `{}`", step.name))
-            .help(format!("the steps are {}", names.join(", "))));
+        return Err(unknown(step, "steps", STEPS.iter().map(|def| def.name)));
     };
-    (def.run)(nest, &Args { def, args: &step.args })
+    (def.run)(nest, &Args::new(def.name, def.usage, &step.args))
+}
+
+/// The error that a step has none of the names.
+pub fn unknown(step: &Step, what: &str, names: impl Iterator<Item = &'static str>) -> Diagnostic {
+    let names: Vec<&str> = names.collect();
+    Diagnostic::new(format!("no step is called `{}`", step.name))
+        .help(format!("the {what} are {}", names.join(", ")))
 }
 
 impl<'a> Args<'a> {
+    /// The arguments of the step `name`, which is used as `usage` says.
+    pub fn new(name: &'static str, usage: &'static str, args: &'a [Arg]) -> Self {
+        Self { name, usage, args }
+    }
+
     /// The number of arguments.
     pub fn len(&self) -> usize {
         self.args.len()
@@ -131,8 +142,8 @@ impl<'a> Args<'a> {
 
     /// The error that the arguments do not fit the step.
     pub fn misuse(&self, found: String) -> Diagnostic {
-        Diagnostic::new(format!("`{}` does not take {found}", self.def.name))
-            .help(format!("usage: `{}`", self.def.usage))
+        Diagnostic::new(format!("`{}` does not take {found}", self.name))
+            .help(format!("usage: `{}`", self.usage))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The nest is run on intervals. A loop whose variable chooses constants or registers runs through all its iterations, so
 //! that each output channel is bounded by its own weights; so do the loops of a reduction. Any other variable is only known
-//! to lie within its extent. What an element of a parameter is, is known by its type alone; an element of scratch is one of the values
+//! to lie within its extent. What an element of a parameter is, is known by its declaration alone; an element of scratch is one of the values
 //! that are stored there, whichever and whenever, since nothing reads scratch that was not written. A sum or product that may
 //! leave its type wraps, and is then only known to be of that type. The bounds hold for every input; they are not the tightest,
 //! since two mentions of a value count as two values.
@@ -277,7 +277,8 @@ impl Bounds<'_, '_> {
     fn loaded(&self, access: &Access) -> Value {
         let buffer = &self.nest.buffers[access.buffer.idx()];
         let any = Value::any(access.ty);
-        let Some(stored) = self.stored[access.buffer.idx()] else { return any };
+        let declared = |[low, high]: [i32; 2]| Interval { low: low.into(), high: high.into() };
+        let Some(stored) = buffer.values.map(declared).or(self.stored[access.buffer.idx()]) else { return any };
         let lanes = i64::from(access.ty.lanes());
         let first = buffer.map.position(&access.index);
         let inside = |(dim, extent): (usize, &u32)| {

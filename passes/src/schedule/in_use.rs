@@ -1,79 +1,48 @@
-//! The schedule in use: what each layer of a program really gets, under its own name.
+//! The schedule in use: what each tensor, band and layer of a program really gets, under its own name.
 //!
-//! Every layer has a scope, in the order of the program, also where it gets no step. Patterns are replaced by names, and steps joined by
-//! `or` by the one that applied. Comments stay with the steps, those directly above a scope with the scope.
+//! Tensors and bands that get steps come first, then every layer, in the order of the program, also where it gets no step. Patterns are
+//! replaced by names, and steps joined by `or` by the one that applied. Comments stay with the steps, those directly above a scope with
+//! the scope.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Nest, Program};
+use ir::loops::Program;
 
-use super::{Choice, Content, Line, Schedule, Scope, fits};
+use super::apply::Group;
+use super::{Content, Kind, Line, Schedule, Scope};
 
 impl Schedule {
-    /// The schedule that says of each layer of a lowered program what this one does with it.
+    /// The schedule that says of each part of a lowered program what this one does with it.
     pub fn in_use(&self, program: &Program) -> Result<Schedule, Diagnostic> {
-        self.apply(&mut program.clone(), &mut |_, _| {})?;
+        let mut program = program.clone();
+        self.apply(&mut program.clone(), &mut |_, _| {})?; // For the errors, in their order.
         let (head, groups) = self.groups();
         let mut lines = head.to_vec();
+        self.apply_to_network(&mut program, &mut |group, subject, applied| {
+            lines.extend_from_slice(group.above);
+            lines.push(heading(group.scope.kind, subject.names().to_vec(), &[&group]));
+            lines.extend(applied);
+        })?;
         for layer in &program.layers {
+            let name = &layer.nest.name;
             let mine: Vec<&Group> =
-                groups.iter().filter(|group| fits(&group.scope.pattern, &layer.nest.name)).collect();
+                groups.iter().filter(|group| group.scope.fits(Kind::Layer, name)).collect();
             lines.extend(mine.iter().flat_map(|group| group.above.iter().cloned()));
-            lines.push(heading(&layer.nest.name, &mine));
+            lines.push(heading(Kind::Layer, vec![name.clone()], &mine));
             let mut nest = layer.nest.clone();
             for line in mine.iter().flat_map(|group| group.below) {
-                lines.push(resolved(line, &mut nest)?);
+                lines.push(line.resolved(&mut |choice| choice.apply(&mut nest))?);
             }
         }
         Ok(Schedule { lines })
     }
-
-    /// What stands before the first scope, and the scopes.
-    fn groups(&self) -> (&[Line], Vec<Group<'_>>) {
-        let is_scope = |at: &usize| matches!(self.lines[*at].content, Content::Layer(_));
-        let heads: Vec<usize> = (0..self.lines.len()).filter(is_scope).collect();
-        // Comments directly above a scope are about it.
-        let is_comment = |line: &Line| line.content == Content::Blank && line.comment.is_some();
-        let first =
-            |head: usize| head - self.lines[..head].iter().rev().take_while(|l| is_comment(l)).count();
-        let ends = heads.iter().skip(1).map(|head| first(*head)).chain([self.lines.len()]);
-        let group = |(head, end): (&usize, usize)| match &self.lines[*head].content {
-            Content::Layer(scope) => {
-                let comment = self.lines[*head].comment.as_deref();
-                let (above, below) = (&self.lines[first(*head)..*head], &self.lines[head + 1..end]);
-                Group { above, scope, comment, below }
-            }
-            _ => unreachable!("it is a scope"),
-        };
-        let before = heads.first().map_or(self.lines.len(), |head| first(*head));
-        (&self.lines[..before], heads.iter().zip(ends).map(group).collect())
-    }
 }
 
-/// A scope with its lines.
-struct Group<'a> {
-    above: &'a [Line],
-    scope: &'a Scope,
-    comment: Option<&'a str>,
-    below: &'a [Line],
-}
-
-/// The line that begins the scope of one layer.
-fn heading(name: &str, groups: &[&Group]) -> Line {
+/// The line that begins a scope.
+fn heading(kind: Kind, patterns: Vec<String>, groups: &[&Group]) -> Line {
     let comments: Vec<&str> = groups.iter().filter_map(|group| group.comment).collect();
     let place = groups.first().map_or(super::START, |group| group.scope.place);
-    let content = Content::Layer(Scope { pattern: name.into(), place });
+    let content = Content::Scope(Scope { kind, patterns, place });
     Line { content, comment: (!comments.is_empty()).then(|| comments.join("; ")) }
-}
-
-/// The line with the steps that apply.
-fn resolved(line: &Line, nest: &mut Nest) -> Result<Line, Diagnostic> {
-    let Content::Steps(choices) = &line.content else { return Ok(line.clone()) };
-    let mut applied = Vec::new();
-    for choice in choices {
-        let step = choice.apply(nest)?.clone();
-        applied.push(Choice { steps: vec![step], place: choice.place });
-    }
-    Ok(Line { content: Content::Steps(applied), comment: line.comment.clone() })
 }
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 //!
 //! ```text
 //! schedule 1
+//! // What the depthwise layer reads has its padding around it already.
+//! tensor t2:
+//!   border
+//! band conv2d_4 depthwise_conv2d_5 conv2d_6:
+//!   rows 1
 //! // Two pixels and four channels share what they load.
 //! layer conv2d_7:
 //!   tile p 2; tile n 4
@@ -11,21 +16,23 @@
 //!   unroll k 8 or unroll k 4
 //! ```
 //!
-//! The first line gives the version of the language. A scope names a layer, or several by a pattern with `*`; its steps
-//! apply in order to each layer that it fits. Steps stand on lines of their own or between semicolons; of steps joined by
-//! `or` the first that is legal applies. A step is a checked rewrite from [`crate::loops::STEPS`]: it applies, or it says why not and
-//! the nest stays as it was; it cannot change a result. Comments are kept.
+//! The first line gives the version of the language. A scope names a tensor, layers that follow each other, or a layer; a pattern with
+//! `*` names several, and the steps apply in order to each that it fits. Steps stand on lines of their own or between semicolons; of
+//! steps joined by `or` the first that is legal applies. A step is a checked rewrite from [`crate::network::STEPS`] or, for layers, from
+//! [`crate::loops::STEPS`]: it applies, or it says why not and everything stays as it was; it cannot change a result. Comments are kept.
+//!
+//! Tensors come first, then bands, then layers, each kind in the order of the text: a band takes tensors as they lie, and the steps of a
+//! layer see what both have made of it. A band is one layer from then on.
 
+mod apply;
 mod in_use;
 mod text;
 
 use std::fmt;
 
 use ir::diag::{Diagnostic, Place};
-use ir::loops::verify::verify;
-use ir::loops::{Nest, Program};
 
-use crate::loops::step::{self, Step};
+use crate::loops::step::Step;
 
 /// The version of the language that this compiler reads.
 pub const VERSION: u32 = 1;
@@ -53,19 +60,32 @@ pub struct Line {
 pub enum Content {
     /// Nothing.
     Blank,
-    /// The layers that the following steps are for.
-    Layer(Scope),
+    /// What the following steps are for.
+    Scope(Scope),
     /// Steps, in order.
     Steps(Vec<Choice>),
 }
 
-/// The layers that steps are for.
+/// What steps are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// A name, or a pattern in which `*` stands for anything.
-    pub pattern: String,
+    /// Tensors, layers that become one, or layers.
+    pub kind: Kind,
+    /// A name, or a pattern in which `*` stands for anything; for a band one for each of its layers.
+    pub patterns: Vec<String>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// Kinds of scopes, in the order in which they apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// How a tensor lies in memory.
+    Tensor,
+    /// Layers that follow each other and become one.
+    Band,
+    /// How a layer is computed.
+    Layer,
 }
 
 /// Steps of which the first legal one applies.
@@ -75,6 +95,20 @@ pub struct Choice {
     pub steps: Vec<Step>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they apply.
+    pub const ALL: [Kind; 3] = [Kind::Tensor, Kind::Band, Kind::Layer];
+
+    /// The word that begins a scope.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Tensor => "tensor",
+            Kind::Band => "band",
+            Kind::Layer => "layer",
+        }
+    }
 }
 
 impl Schedule {
@@ -87,82 +121,12 @@ impl Schedule {
     pub fn parse_steps(text: &str) -> Result<Self, Diagnostic> {
         text::parse_steps(text)
     }
-
-    /// Applies the schedule to every layer that it names; `after` sees each nest after each step.
-    ///
-    /// A scope that no layer fits is an error: it is a misspelt name.
-    pub fn apply(
-        &self,
-        program: &mut Program,
-        after: &mut dyn FnMut(&Step, &Nest),
-    ) -> Result<(), Diagnostic> {
-        let names: Vec<String> = program.layers.iter().map(|layer| layer.nest.name.clone()).collect();
-        for scope in self.scopes() {
-            if !names.iter().any(|name| fits(&scope.pattern, name)) {
-                let error =
-                    Diagnostic::new(format!("no layer is called `{}`", scope.pattern)).at(scope.place);
-                return Err(error.help(format!("the layers are {}", names.join(", "))));
-            }
-        }
-        program.layers.iter_mut().try_for_each(|layer| self.apply_to(&mut layer.nest, after))
-    }
-
-    /// Applies the steps for one nest.
-    pub fn apply_to(&self, nest: &mut Nest, after: &mut dyn FnMut(&Step, &Nest)) -> Result<(), Diagnostic> {
-        let mut in_scope = false;
-        for line in &self.lines {
-            match &line.content {
-                Content::Blank => {}
-                Content::Layer(scope) => in_scope = fits(&scope.pattern, &nest.name),
-                Content::Steps(choices) if in_scope => {
-                    for choice in choices {
-                        let step = choice.apply(nest)?;
-                        after(step, nest);
-                    }
-                }
-                Content::Steps(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        self.lines.iter().filter_map(|line| match &line.content {
-            Content::Layer(scope) => Some(scope),
-            _ => None,
-        })
-    }
 }
 
-impl Choice {
-    /// Applies the first legal step and gives it; if none is, the reason of the last is given.
-    pub fn apply(&self, nest: &mut Nest) -> Result<&Step, Diagnostic> {
-        let mut refused = None;
-        for step in &self.steps {
-            let mut changed = nest.clone();
-            match step::apply(step, &mut changed) {
-                Ok(()) => {
-                    check(step, &changed);
-                    *nest = changed;
-                    return Ok(step);
-                }
-                Err(error) => refused = Some(error),
-            }
-        }
-        let error = refused.expect("a choice has at least one step");
-        Err(Diagnostic {
-            message: format!("layer `{}`: {}", nest.name, error.message),
-            place: Some(self.place),
-            ..error
-        })
-    }
-}
-
-/// In debug builds the verifier looks at what a step leaves.
-fn check(step: &Step, nest: &Nest) {
-    if cfg!(debug_assertions) {
-        let errors = verify(nest);
-        assert!(errors.is_empty(), "`{step}` broke `{}`: {errors:?}\n{nest}", nest.name);
+impl Scope {
+    /// Whether a name is meant; never for a band.
+    fn fits(&self, kind: Kind, name: &str) -> bool {
+        self.kind == kind && self.patterns.len() == 1 && fits(&self.patterns[0], name)
     }
 }
 
@@ -197,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_parses_back() {
-        let text = "schedule 1\n// why\nlayer conv_*: // all\n  tile p 2; tile n 4 // blocks\n\n  unroll k 8 or unroll k\n  permute k (0 2 1 3)\n";
+        let text = "schedule 1\ntensor t*:\n  border; layout planes\nband conv_* dw_*7 c: // one\n  rows 2 or rows 1\n// why\nlayer conv_*: // all\n  tile p 2; tile n 4 // blocks\n\n  unroll k 8 or unroll k\n  permute k (0 2 1 3)\n";
         let schedule = Schedule::parse(text).expect("it is legal");
         assert_eq!(schedule.to_string(), text);
         assert_eq!(Schedule::parse(&schedule.to_string()), Ok(schedule));
@@ -210,5 +174,7 @@ mod tests {
         assert!(error("schedule 2").starts_with("error: this is a schedule of version 2"));
         assert!(error("schedule 1\ntile p 2").starts_with("error: a step stands outside of a scope"));
         assert!(error("schedule 1\nlayer a:\n  tile p (").contains("--> 3:"));
+        assert_eq!(error("schedule 1\nlayer a b:"), "error: expected `:`, found `b`\n --> 2:9");
+        assert!(error("schedule 1\nband a:").starts_with("error: a band has one layer, expected two"));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use ir::diag::{Diagnostic, Place};
 use ir::text::{Cursor, Tok};
 
-use super::{Choice, Content, Line, START, Schedule, Scope, VERSION};
+use super::{Choice, Content, Kind, Line, START, Schedule, Scope, VERSION};
 use crate::loops::step::{Arg, Step};
 
 /// Reads a schedule.
@@ -24,8 +24,8 @@ pub(super) fn parse(text: &str) -> Result<Schedule, Diagnostic> {
 
 /// Reads steps that are for every layer.
 pub(super) fn parse_steps(text: &str) -> Result<Schedule, Diagnostic> {
-    let all = Scope { pattern: "*".into(), place: START };
-    let mut schedule = Schedule { lines: vec![Line { content: Content::Layer(all), comment: None }] };
+    let all = Scope { kind: Kind::Layer, patterns: vec!["*".into()], place: START };
+    let mut schedule = Schedule { lines: vec![Line { content: Content::Scope(all), comment: None }] };
     lines((1..).zip(text.lines()), true, &mut schedule)?;
     Ok(schedule)
 }
@@ -39,7 +39,7 @@ fn lines<'a>(
     for (number, text) in numbered {
         let line = line_of(text, number).map_err(|error| on_line(error, number))?;
         match line.content {
-            Content::Layer(_) => in_scope = true,
+            Content::Scope(_) => in_scope = true,
             Content::Steps(_) if !in_scope => {
                 let error =
                     Diagnostic::new("a step stands outside of a scope").at(Place { line: number, column: 1 });
@@ -80,32 +80,45 @@ fn line_of(text: &str, number: u32) -> Result<Line, Diagnostic> {
         None => (text, None),
     };
     let mut cursor = Cursor::new(code)?;
-    let content = if *cursor.peek() == Tok::End {
-        Content::Blank
-    } else if cursor.at_word("layer") {
-        let place = Place { line: number, ..cursor.place() };
-        cursor.expect_word("layer")?;
-        Content::Layer(Scope { pattern: pattern(&mut cursor)?, place })
-    } else {
-        Content::Steps(choices(&mut cursor, number)?)
+    let kind = Kind::ALL.into_iter().find(|kind| cursor.at_word(kind.word()));
+    let content = match (cursor.peek(), kind) {
+        (Tok::End, _) => Content::Blank,
+        (_, Some(kind)) => Content::Scope(scope(&mut cursor, kind, number)?),
+        (_, None) => Content::Steps(choices(&mut cursor, number)?),
     };
     end(&mut cursor)?;
     Ok(Line { content, comment })
 }
 
-/// `conv_*:`
+/// `layer conv_*:` or `band expand_* depthwise_*:`
+fn scope(cursor: &mut Cursor, kind: Kind, line: u32) -> Result<Scope, Diagnostic> {
+    let place = Place { line, ..cursor.place() };
+    cursor.expect_word(kind.word())?;
+    let mut patterns = vec![pattern(cursor)?];
+    while kind == Kind::Band && !cursor.at(":") {
+        patterns.push(pattern(cursor)?);
+    }
+    cursor.expect(":")?;
+    if kind == Kind::Band && patterns.len() < 2 {
+        return Err(Diagnostic::new("a band has one layer, expected two or more").at(place));
+    }
+    Ok(Scope { kind, patterns, place })
+}
+
+/// `conv_*`: parts without a blank between.
 fn pattern(cursor: &mut Cursor) -> Result<String, Diagnostic> {
     let mut pattern = String::new();
-    while !cursor.at(":") {
+    let start = cursor.place().column;
+    let is_next = |cursor: &Cursor, pattern: &str| cursor.place().column == start + pattern.len() as u32;
+    while pattern.is_empty() || !cursor.at(":") && is_next(cursor, &pattern) {
         if cursor.eat("*") {
             pattern.push('*');
         } else if matches!(cursor.peek(), Tok::Int(_)) {
             pattern.push_str(&cursor.int::<u64>()?.to_string());
         } else {
-            pattern.push_str(cursor.ident("a layer's name, `*` or `:`")?);
+            pattern.push_str(cursor.ident("a name or `*`")?);
         }
     }
-    cursor.expect(":")?;
     Ok(pattern)
 }
 
@@ -162,7 +175,7 @@ pub(super) fn print(schedule: &Schedule, f: &mut fmt::Formatter<'_>) -> fmt::Res
     for line in &schedule.lines {
         match &line.content {
             Content::Blank => {}
-            Content::Layer(scope) => write!(f, "layer {}:", scope.pattern)?,
+            Content::Scope(scope) => write!(f, "{} {}:", scope.kind.word(), scope.patterns.join(" "))?,
             Content::Steps(choices) => {
                 let choices: Vec<String> = choices.iter().map(choice).collect();
                 write!(f, "  {}", choices.join("; "))?;

@@ -264,7 +264,7 @@ pub fn image(rng: &mut Rng, channels: usize) -> TensorType {
 pub fn memory(nest: &Nest, seed: u64) -> Vec<Vec<u8>> {
     let mut rng = Random(seed);
     let mut bytes = |buffer: &Buffer| {
-        let (low, high) = buffer.elem.range().unwrap_or((0, 0));
+        let (low, high) = buffer.range().unwrap_or((0, 0));
         let mut element = || match rng.below(6) {
             0 => low,
             1 => high,
@@ -272,6 +272,10 @@ pub fn memory(nest: &Nest, seed: u64) -> Vec<Vec<u8>> {
             3 => high - rng.below(9) as i64,
             4 => rng.below(9) as i64 - 4,
             _ => rng.word() as i64,
+        };
+        let mut element = || match (element(), buffer.values) {
+            (value, None) => value,
+            (value, Some(_)) => low + (value - low).rem_euclid(high - low + 1),
         };
         let elements = (0..buffer.map.len()).map(|_| element().to_le_bytes());
         elements.flat_map(|word| word[..buffer.elem.bytes()].to_vec()).collect::<Vec<u8>>()

@@ -8,6 +8,7 @@ mod constants;
 mod exec;
 mod program;
 
+use super::text::int_from;
 use super::{Buffer, BufferId, Nest, Role};
 use crate::diag::Diagnostic;
 use code::{Code, Region};
@@ -89,12 +90,31 @@ impl<'n> Compiled<'n> {
                 {
                     return Err(buffer);
                 }
+                self.check_values(&mem, &bytes)?;
             }
         }
         for (id, param) in self.nest.params().zip(params.iter_mut()) {
             if self.stored[id.idx()] {
                 let Region { base, bytes } = self.code.regions[id.idx()];
                 param[..bytes].copy_from_slice(&mem[base..][..bytes]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every element that is written is one of those that its buffer may hold.
+    fn check_values(&self, mem: &[u8], bytes: &[Byte]) -> Result<(), Diagnostic> {
+        let limited = self.nest.buffers.iter().zip(&self.code.regions).filter(|(_, region)| region.bytes > 0);
+        for (buffer, region) in limited {
+            let Some([low, high]) = buffer.values else { continue };
+            let size = buffer.elem.bytes();
+            for address in buffer.positions().into_iter().map(|position| region.base + position * size) {
+                let value = int_from(buffer.elem, &mem[address..address + size]);
+                if bytes[address] != Byte::Unwritten && !(low.into()..=high.into()).contains(&value) {
+                    let (name, element) = (&self.nest.name, self.element(address));
+                    let message = format!("`@{name}`: {element} is {value}, not within [{low}, {high}]");
+                    return Err(Diagnostic::new(message));
+                }
             }
         }
         Ok(())

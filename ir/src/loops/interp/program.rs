@@ -79,7 +79,7 @@ fn take(memory: &mut [u8], len: usize) -> &mut [u8] {
 fn as_buffer(tensor: &TensorSlot) -> Buffer {
     let shape = tensor.ty.shape.iter().map(|extent| *extent as u32).collect();
     let TensorSlot { name, ty, map, .. } = tensor;
-    Buffer { name: name.clone(), elem: ty.elem, shape, map: map.clone(), role: Role::Param }
+    Buffer { name: name.clone(), elem: ty.elem, shape, map: map.clone(), values: None, role: Role::Param }
 }
 
 fn scatter(tensor: &TensorSlot, dense: &[u8]) -> Result<Vec<u8>, Diagnostic> {

@@ -51,6 +51,8 @@ use crate::diag::{Diagnostic, Place};
 use crate::loops::walk::StmtNo;
 use crate::text::Cursor;
 
+pub(in crate::loops) use print::int_from;
+
 pub use names::is_legal_name;
 pub use print::{Printed, Style, print_nest, print_with_lines};
 

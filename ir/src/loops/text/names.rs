@@ -11,7 +11,7 @@ use crate::text::{Tok, lex};
 /// Words that begin something else than a name.
 const WORDS: &[&str] = &[
     "align", "as", "const", "div", "else", "finish", "for", "in", "index", "init", "lookup", "loops", "map",
-    "mod", "over", "program", "reduce", "scratch", "slack", "unroll", "update",
+    "mod", "over", "program", "reduce", "scratch", "slack", "unroll", "update", "within",
 ];
 
 /// Whether something may be called `name`: an identifier that is neither a word of the language nor an operation.

@@ -181,11 +181,26 @@ impl<'t> Parser<'_, 't> {
         self.cursor.expect(":")?;
         let elem = self.ty()?;
         let (shape, map) = shape_and_map(self.cursor, elem)?;
-        let buffer = Buffer { name: name.into(), elem, shape, map, role };
+        let values = if self.cursor.eat_word("within") { Some(self.values()?) } else { None };
+        let buffer = Buffer { name: name.into(), elem, shape, map, values, role };
         let id = self.nest.add_buffer(buffer);
         self.buffers.push(place);
         self.define(name, Name::Buffer(id), place)?;
         Ok(id)
+    }
+
+    /// Reads `[-128, 127]`.
+    fn values(&mut self) -> Result<[i32; 2], Diagnostic> {
+        let place = self.cursor.place();
+        let values = self.cursor.list("[", "]", |cursor| cursor.int())?;
+        let wrong = |found: Vec<i32>| {
+            Diagnostic::new(format!(
+                "expected the least and the greatest element, found {} numbers",
+                found.len()
+            ))
+            .at(place)
+        };
+        values.try_into().map_err(wrong)
     }
 
     fn data(&mut self, id: BufferId) -> Result<Arc<[u8]>, Diagnostic> {

@@ -134,7 +134,8 @@ impl Printer<'_> {
     fn declaration(&self, idx: usize) -> String {
         let buffer = &self.nest.buffers[idx];
         let map = map_text(buffer.elem, &buffer.shape, &buffer.map);
-        format!("{}: {}[{}]{map}", self.names.buffers[idx], buffer.elem, extents(&buffer.shape))
+        let values = buffer.values.map_or(String::new(), |[low, high]| format!(" within [{low}, {high}]"));
+        format!("{}: {}[{}]{map}{values}", self.names.buffers[idx], buffer.elem, extents(&buffer.shape))
     }
 
     fn data(&self, buffer: &Buffer, data: &[u8]) -> String {
@@ -375,7 +376,7 @@ fn sign(out: &mut String, negative: bool) {
 }
 
 /// The integer that little-endian bytes stand for.
-pub(super) fn int_from(ty: Ty, bytes: &[u8]) -> i64 {
+pub(in crate::loops) fn int_from(ty: Ty, bytes: &[u8]) -> i64 {
     let mut wide = [0; 8];
     wide[..bytes.len()].copy_from_slice(bytes);
     let value = i64::from_le_bytes(wide);

@@ -4,6 +4,7 @@
 //!
 //! Buffers:
 //! - parameters come first; elements are no `i1`; an alignment is a power of two, not below the element's size,
+//! - the least and greatest element are a range within the element type,
 //! - every storage dimension keeps within its extent for every element of the logical shape,
 //! - a constant's data has the size of its storage.
 //!
@@ -150,6 +151,14 @@ impl Verifier<'_> {
         }
         if *elem == Ty::I1 {
             self.error(format!("`{name}` has elements of `i1`, which is never in memory"));
+        }
+        if let Some([least, greatest]) = self.nest.buffers[idx].values {
+            let (low, high) = elem.range().unwrap_or((0, -1));
+            if i64::from(least) < low || i64::from(greatest) > high || least > greatest {
+                self.error(format!(
+                    "`{name}` is within [{least}, {greatest}], which is no range of `{elem}`"
+                ));
+            }
         }
         for message in map_errors(&self.nest.buffers[idx]) {
             self.error(message);

@@ -57,8 +57,8 @@ impl Checker<'_> {
             }
             let shape: Vec<u32> = tensor.ty.shape.iter().map(|extent| *extent as u32).collect();
             let map = tensor.map.clone();
-            let buffer =
-                Buffer { name: tensor.name.clone(), elem: tensor.ty.elem, shape, map, role: Role::Param };
+            let (name, elem) = (tensor.name.clone(), tensor.ty.elem);
+            let buffer = Buffer { name, elem, shape, map, values: None, role: Role::Param };
             map_errors(&buffer).into_iter().for_each(|message| self.error(message));
         }
     }

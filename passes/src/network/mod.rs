@@ -1,0 +1,98 @@
+//! Rewrites of whole programs: how the tensors between layers lie in memory, and which layers are computed together.
+//!
+//! A step is for a tensor or for a band, which is layers that follow each other. It changes the place of the tensor, and in all layers
+//! that write or read it the parameters and their accesses; it knows nests, not operators. What a caller of the network sees, its inputs
+//! and outputs, stays where it is.
+
+pub mod border;
+pub mod encode;
+pub mod layout;
+pub mod view;
+
+use ir::diag::Diagnostic;
+use ir::loops::Program;
+
+use crate::loops::step::{Args, Step, unknown};
+
+/// What a step is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The tensor of this name.
+    Tensor(String),
+    /// The layers of these names, which follow each other.
+    Band(Vec<String>),
+}
+
+/// A rewrite of a program that schedules can name.
+#[derive(Clone, Copy)]
+pub struct ProgramStep {
+    /// Its name in schedules.
+    pub name: &'static str,
+    /// Its scope and arguments, for messages: `layout (ORDER)`.
+    pub usage: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What it is for, and how it does it.
+    pub run: Run,
+}
+
+/// Rewrites a program, or says why that is not legal; a program that is refused may be left half changed.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// For the tensor of this number.
+    Tensor(fn(&mut Program, usize, &Args) -> Result<(), Diagnostic>),
+    /// For so many layers from this number on.
+    Band(fn(&mut Program, std::ops::Range<usize>, &Args) -> Result<(), Diagnostic>),
+}
+
+/// Every rewrite that scopes of tensors and bands can name.
+pub const STEPS: &[ProgramStep] = &[border::STEP, layout::STEP, encode::STEP];
+
+/// Finds the rewrite that a step names and applies it.
+pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<(), Diagnostic> {
+    let suits = |def: &&ProgramStep| {
+        matches!((def.run, subject), (Run::Tensor(_), Subject::Tensor(_)) | (Run::Band(_), Subject::Band(_)))
+    };
+    let Some(def) = STEPS.iter().filter(suits).find(|def| def.name == step.name) else {
+        let what =
+            if matches!(subject, Subject::Tensor(_)) { "steps for tensors" } else { "steps for bands" };
+        return Err(unknown(step, what, STEPS.iter().filter(suits).map(|def| def.name)));
+    };
+    let args = Args::new(def.name, def.usage, &step.args);
+    match (def.run, subject) {
+        (Run::Tensor(run), Subject::Tensor(name)) => {
+            let named = program.tensors.iter().position(|tensor| tensor.name == *name);
+            let gone = || {
+                Diagnostic::new(format!("`{name}` is no tensor any more"))
+                    .help("it lies within a band by now")
+            };
+            run(program, named.ok_or_else(gone)?, &args)
+        }
+        (Run::Band(run), Subject::Band(names)) => {
+            let first = program.layers.iter().position(|layer| layer.nest.name == names[0]);
+            let gone = || {
+                let help = "its steps are those of the layer that the band has become: `layer band_…:`";
+                Diagnostic::new("the band is one layer by now").help(help)
+            };
+            let first = first.ok_or_else(gone)?;
+            run(program, first..first + names.len(), &args)
+        }
+        _ => unreachable!("the step suits the subject"),
+    }
+}
+
+impl Subject {
+    /// The names of the tensor or of the layers.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Subject::Tensor(name) => std::slice::from_ref(name),
+            Subject::Band(names) => names,
+        }
+    }
+
+    /// What messages call it.
+    pub fn described(&self) -> String {
+        let what = if matches!(self, Subject::Tensor(_)) { "tensor" } else { "band" };
+        format!("{what} `{}`", self.names().join("` `"))
+    }
+}

@@ -1,0 +1,65 @@
+//! Runs `tests/network/*.tir`: each case is a program, a scope with steps for it, and the program that it becomes.
+
+use std::process::ExitCode;
+
+use ir::loops::Program;
+use ir::loops::interp::{Checks, Runner};
+use ir::loops::text::parse_program;
+use ir::loops::verify::verify_program;
+use ir::text::cases::Case;
+use test_support::Random;
+use test_support::files::{self, Outcome};
+use tinyc_passes::schedule::Schedule;
+
+/// Inferences for each case.
+const N_RUNS: u64 = 8;
+
+fn main() -> ExitCode {
+    files::main(&["network"], rewrite)
+}
+
+fn rewrite(case: &Case) -> Result<Outcome, String> {
+    if case.kind != "network" {
+        return Err(format!("`{}` is no kind of test", case.kind));
+    }
+    let before = parse_program(&case.input).map_err(|error| error.to_string())?;
+    expect_right(&before)?;
+    let words = case.args.join(" ");
+    let (scope, steps) = words.split_once(": ").ok_or("expected a scope and steps")?;
+    let mut after = before.clone();
+    let applied = Schedule::parse(&format!("schedule 1\n{scope}:\n  {steps}\n"))
+        .and_then(|schedule| schedule.apply(&mut after, &mut |_, _| {}));
+    if let Err(mut error) = applied {
+        error.place = None; // In a comment, of no use here.
+        return Ok(Outcome::refused(case, &error));
+    }
+    expect_right(&after)?;
+    let text = after.to_string();
+    if parse_program(&text).map(|parsed| parsed.to_string()) != Ok(text.clone()) {
+        return Err("what is printed does not parse back".into());
+    }
+    for seed in 1..=N_RUNS {
+        let (wanted, found) = (run(&before, seed)?, run(&after, seed)?);
+        if wanted != found {
+            return Err(format!(
+                "with the data of seed {seed} the results differ:\n{wanted:?}\n{found:?}\n{text}"
+            ));
+        }
+    }
+    Ok(Outcome::printed(text))
+}
+
+fn expect_right(program: &Program) -> Result<(), String> {
+    let errors = verify_program(program);
+    if errors.is_empty() { Ok(()) } else { Err(format!("{errors:?}\n{program}")) }
+}
+
+/// The outputs for random inputs.
+fn run(program: &Program, seed: u64) -> Result<Vec<Vec<u8>>, String> {
+    let mut random = Random(seed);
+    let is_input = |tensor: &&ir::loops::TensorSlot| matches!(tensor.lifetime, ir::loops::Lifetime::Input(_));
+    let inputs: Vec<Vec<u8>> =
+        program.tensors.iter().filter(is_input).map(|tensor| random.bytes(tensor.ty.bytes())).collect();
+    let mut runner = Runner::new(program, Checks::On).map_err(|error| error.to_string())?;
+    runner.run(&inputs).map_err(|error| format!("{error}\n{program}"))
+}
