@@ -278,7 +278,9 @@ impl Bounds<'_, '_> {
         let buffer = &self.nest.buffers[access.buffer.idx()];
         let any = Value::any(access.ty);
         let declared = |[low, high]: [i32; 2]| Interval { low: low.into(), high: high.into() };
-        let Some(stored) = buffer.values.map(declared).or(self.stored[access.buffer.idx()]) else { return any };
+        let Some(stored) = buffer.values.map(declared).or(self.stored[access.buffer.idx()]) else {
+            return any;
+        };
         let lanes = i64::from(access.ty.lanes());
         let first = buffer.map.position(&access.index);
         let inside = |(dim, extent): (usize, &u32)| {

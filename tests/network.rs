@@ -1,0 +1,115 @@
+//! Whole models under steps for tensors and bands: exact in the interpreter, as host code, and on both emulated cores.
+//!
+//! A variant tries its steps on every tensor and keeps those that are legal, so no model is named for what it has. What the arena
+//! takes before and after is printed (`--nocapture`).
+
+use std::time::Duration;
+
+use ir::loops::{Lifetime, Program, interp};
+use isel_thumb2::cores::CORES;
+use passes::schedule::Schedule;
+use rayon::prelude::*;
+use test_support::{Case, all_models};
+use tinyc::emulate::run_on;
+use tinyc::link::Board;
+use tinyc::pipeline::{self, Options};
+
+/// The models, as far as they are there.
+const MODELS: [&str; 5] =
+    ["digits", "kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "mcunet-vww1_trained"];
+/// Steps that are tried on every tensor, one after the other, for each variant.
+const VARIANTS: [(&str, &[&str]); 3] = [
+    ("borders", &["border"]),
+    ("planes", &["border", "layout planes multiple 2", "encode i16"]),
+    ("odd ones", &["encode u8", "layout (0 2 1 3)", "border", "layout hwc multiple 8"]),
+];
+/// Golden cases of each model: the interpreter takes its time.
+const N_CASES: usize = 2;
+/// The emulator executes some hundred million instructions a second.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+#[test]
+fn models_are_exact_however_their_tensors_lie() {
+    let models = all_models().into_iter().filter(|model| MODELS.contains(&model.name.as_str()));
+    let jobs: Vec<_> = models.flat_map(|model| VARIANTS.map(|variant| (model.clone(), variant))).collect();
+    let lines: Vec<String> = jobs
+        .par_iter()
+        .map(|(model, (name, steps))| {
+            let graph = pipeline::graph(&model.read(), "m", &mut |_, _| {}).expect("the model is supported");
+            let plain = pipeline::program(&graph, None, &mut |_, _| {}).expect("the model is supported");
+            let schedule = legal(&lowering::lower(&graph).expect("the model is supported"), steps);
+            let text = schedule.to_string();
+            assert!(text.contains("tensor "), "{}: no step is legal", model.name);
+            let program = pipeline::program(&graph, Some(&schedule), &mut |_, _| {}).expect("it was tried");
+            let cases = &model.golden().cases[..N_CASES];
+            expect_exact(&program, cases, &format!("{} with {name}:\n{text}", model.name));
+            let arena =
+                |program: &Program| lowering::memory::place(program).expect("the model is small").arena_bytes;
+            format!(
+                "{:28} {name:10} arena {:6} B, {:6} B without",
+                model.name,
+                arena(&program),
+                arena(&plain)
+            )
+        })
+        .collect();
+    println!("{}", lines.join("\n"));
+}
+
+/// A scope for every tensor on which some of the steps are legal, one after the other.
+fn legal(program: &Program, steps: &[&str]) -> Schedule {
+    let mut text = String::from("schedule 1\n");
+    let mut changed = program.clone();
+    let inner = program.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Temporary);
+    for tensor in inner {
+        let mut kept = String::new();
+        for step in steps {
+            let scope = format!("schedule 1\ntensor {}:\n  {step}\n", tensor.name);
+            let tried = Schedule::parse(&scope).expect("it is well formed");
+            if tried.apply(&mut changed, &mut |_, _| {}).is_ok() {
+                kept += &format!("  {step}\n");
+            }
+        }
+        if !kept.is_empty() {
+            text += &format!("tensor {}:\n{kept}", tensor.name);
+        }
+    }
+    Schedule::parse(&text).expect("it is well formed")
+}
+
+/// The golden outputs at every level.
+fn expect_exact(program: &Program, cases: &[Case], what: &str) {
+    let mut host = host::compile(program).unwrap_or_else(|error| panic!("{what}: {error}"));
+    for case in cases {
+        let inputs: Vec<&[u8]> = case.inputs.iter().map(Vec::as_slice).collect();
+        let found = host.run(&inputs).expect("the inputs fit");
+        assert!(found == case.outputs, "{what}: wrong on the host");
+    }
+    let found = interp::run_program(program, &cases[0].inputs).expect("the inputs fit");
+    assert!(found == cases[0].outputs, "{what}: wrong in the interpreter");
+    if !emulator() {
+        return;
+    }
+    for core in CORES {
+        let Some(board) = Board::of_cpu(core.name()) else { continue };
+        let options =
+            Options { core: *core, prefix: "m", stem: "m", fpu: true, run_until: false, schedule: None };
+        let compiled = pipeline::generate(program, String::new(), &options, &|_, _| {})
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let inputs: Vec<_> = cases.iter().map(|case| case.inputs.clone()).collect();
+        let outcome = run_on(board, &compiled.firmware(), &inputs, TIME_LIMIT)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        for (case, outputs) in cases.iter().zip(&outcome.outputs) {
+            assert!(case.outputs == *outputs, "{what}: wrong on {}", core.name());
+        }
+    }
+}
+
+/// Whether QEMU is here; says so where not.
+fn emulator() -> bool {
+    let found = std::process::Command::new("qemu-system-arm").arg("--version").output().is_ok();
+    if !found {
+        println!("skipped: qemu-system-arm not found");
+    }
+    found
+}
