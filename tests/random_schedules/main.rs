@@ -15,6 +15,8 @@ use ir::graph::Graph;
 use ir::loops::text::parse_nest;
 use ir::loops::verify::verify;
 use ir::loops::{Nest, interp};
+use passes::loops::rescalings::rescalings;
+use passes::loops::short_requantize::Report;
 use passes::loops::step::{self, Step};
 use passes::loops::{STEPS, legalize};
 use passes::schedule::Schedule;
@@ -109,6 +111,14 @@ fn report(cases: &[Case]) {
             never.push(def.name);
         }
     }
+    let mut channels = [0; 5];
+    for case in cases {
+        let Report { short, literal } = rescalings(&case.scheduled);
+        short.iter().chain([&literal]).zip(&mut channels).for_each(|(count, sum)| *sum += count);
+    }
+    let [two, three, four, five, literal] = channels;
+    println!("channels rescaled in 2, 3, 4, 5 operations: {two}, {three}, {four}, {five}; literally: {literal}");
+    assert!(two > 0 && three > 0 && four > 0 && literal > 0, "some form of rescaling never occurred");
     let long = cases.iter().filter(|case| case.steps.len() >= 5).count();
     println!("{long} of {} cases took five steps or more", cases.len());
     assert!(never.is_empty(), "never accepted or never refused: {never:?}");

@@ -23,6 +23,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
+        "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
         _ => Vec::new(),
     };
@@ -64,6 +65,18 @@ fn in_pairs(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&even).idx()];
     vec![parsed(&format!("pack {} pairs {axis} scale 256", rng.of(&weights).name))]
+}
+
+/// Weights with room for factors.
+fn scaled(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let is_weights = |buffer: &&Buffer| buffer.is_const() && buffer.elem == Ty::I8;
+    let weights: Vec<&Buffer> = nest.buffers.iter().filter(is_weights).collect();
+    if weights.is_empty() {
+        return Vec::new();
+    }
+    let name = &rng.of(&weights).name;
+    let by = rng.of(&["auto", "auto", "2", "3"]);
+    vec![parsed(&format!("pack {name} i16")), parsed(&format!("scale {name}_packed by {by}"))]
 }
 
 /// A loop with several statements as loops of their own, which become one again.

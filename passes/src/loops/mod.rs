@@ -19,6 +19,8 @@ pub mod peel;
 pub mod permute;
 pub mod phases;
 pub mod reorder;
+pub mod rescalings;
+pub mod scale;
 pub mod short_add;
 pub mod short_requantize;
 pub mod simplify;
@@ -74,6 +76,7 @@ pub const STEPS: &[StepDef] = &[
     vectorize::STEP,
     winograd::STEP,
     phases::STEP,
+    scale::STEP,
     short_requantize::STEP,
     short_add::STEP,
     table::STEP,

@@ -22,7 +22,7 @@
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
-use ir::loops::{Buffer, Expr, Index, Init, Nest, Prim, Role, Stmt};
+use ir::loops::{Buffer, Expr, Index, Init, LocalId, Nest, Prim, Role, Stmt};
 use ir::ty::Ty;
 
 use super::edit::{blocks_mut, fresh_local, fresh_name};
@@ -86,6 +86,44 @@ pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic
 }
 
 const ANY_HELP: &str = "`short-requantize any` leaves what has no short form";
+
+/// A sum that is rescaled, for who looks for factors.
+pub struct Rescaled {
+    /// Which register of the sum.
+    pub register: Vec<Index>,
+    /// Shape and index of the tables that give a number for each channel; `None` where all are the same.
+    pub table: Option<(Vec<u32>, Vec<Index>)>,
+    /// For each channel the function of the sum; `None` if nothing uses it.
+    pub wanted: Vec<Option<Wanted>>,
+    /// What the saturation leaves.
+    pub limits: (i32, i32),
+    /// The clamp behind it.
+    pub clamp: (i32, i32),
+}
+
+/// The only place where `sum` is rescaled, if there is one and its constants are known.
+pub fn rescaled(nest: &Nest, sum: LocalId) -> Result<Rescaled, Diagnostic> {
+    let is_of_sum = |expr: &&&Expr| matches!(expr, Expr::Op { args, .. } if matches!(&args[0], Expr::Local(local, _) if *local == sum));
+    let all = sites(&nest.body);
+    let name = &nest.locals[sum.idx()].name;
+    let (Some(expr), 1) = (all.iter().find(is_of_sum), all.iter().filter(is_of_sum).count()) else {
+        return Err(Diagnostic::new(format!("`{name}` is not rescaled by one `requantize`")));
+    };
+    let at = all.iter().position(|found| std::ptr::eq(*found, *expr)).expect("it is one of them");
+    let site = Site::of(expr);
+    let channels = channels(nest, at, &site)?;
+    let Expr::Local(_, register) = &site.operand else { unreachable!("it was found by that") };
+    let (Some(wanted), Some(saturation)) = (site.wanted(&channels), site.saturation()) else {
+        return Err(Diagnostic::new(format!("the function of `{name}` is no step function of bytes")));
+    };
+    Ok(Rescaled {
+        register: register.clone(),
+        table: channels.table.map(|(shape, index, _)| (shape, index)),
+        wanted,
+        limits: saturation.limits,
+        clamp: (site.min, site.max),
+    })
+}
 
 /// A `requantize` of the body.
 struct Site {

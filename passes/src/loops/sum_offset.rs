@@ -15,7 +15,7 @@ use ir::loops::{
 };
 use ir::ty::Ty;
 
-use super::edit::{blocks_mut, fresh_name, fresh_var, visit_local_uses, visit_local_uses_of};
+use super::edit::{blocks_mut, extended, fresh_name, fresh_var, visit_local_uses, visit_local_uses_of};
 
 /// A number for each channel, as an operand.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub fn try_offset(nest: &mut Nest, x: &Expr, offset: &Numbers) -> Option<Expr> {
 }
 
 /// Calls `f` with the reduction that carries `local`.
-fn in_reduce_of<R>(block: &mut [Stmt], local: LocalId, f: &mut dyn FnMut(&mut Reduce) -> R) -> Option<R> {
+pub fn in_reduce_of<R>(block: &mut [Stmt], local: LocalId, f: &mut dyn FnMut(&mut Reduce) -> R) -> Option<R> {
     for stmt in block {
         if let Stmt::Reduce(reduce) = stmt
             && reduce.carried.contains(&local)
@@ -99,10 +99,10 @@ fn shift_sum(
     }
     let inside = loops_in(&reduce.finish);
     let mut init = reduce.init.clone();
-    let mut made = BTreeMap::new();
+    let mut made = Made::default();
     shift_init(nest, &mut init, local, &mut |nest, to, value| {
         let offset = moved(offset, at, to, &inside)?;
-        Some(sum(nest, value, offset, &mut made))
+        Some(combined(nest, Prim::Add, value, offset, &mut made))
     })?;
     reduce.init = init;
     Some(())
@@ -137,7 +137,7 @@ fn only_adds(stmt: &mut Stmt, local: LocalId) -> bool {
 }
 
 /// The variables of the loops in a block.
-fn loops_in(block: &[Stmt]) -> BTreeSet<VarId> {
+pub fn loops_in(block: &[Stmt]) -> BTreeSet<VarId> {
     let mut vars = BTreeSet::new();
     ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| match stmt {
         Stmt::For(l, _) => vars.extend([l.var]),
@@ -149,7 +149,7 @@ fn loops_in(block: &[Stmt]) -> BTreeSet<VarId> {
 
 /// Gives every `local[to] = value` of a block the value that `new` makes of it.
 #[allow(clippy::type_complexity)] // It is written once.
-fn shift_init(
+pub fn shift_init(
     nest: &mut Nest,
     block: &mut [Stmt],
     local: LocalId,
@@ -168,7 +168,7 @@ fn shift_init(
 }
 
 /// The offset for register `to`, given as the one for register `at`; loops `inside` the finish are unknown elsewhere.
-fn moved(offset: &Numbers, at: &[Index], to: &[Index], inside: &BTreeSet<VarId>) -> Option<Expr> {
+pub fn moved(offset: &Numbers, at: &[Index], to: &[Index], inside: &BTreeSet<VarId>) -> Option<Expr> {
     let Numbers::Table(buffer, index) = offset else { return Some(offset.expr()) };
     let mut known: BTreeMap<VarId, Index> = BTreeMap::new();
     for (at, to) in at.iter().zip(to) {
@@ -189,48 +189,72 @@ fn moved(offset: &Numbers, at: &[Index], to: &[Index], inside: &BTreeSet<VarId>)
     Some(word(*buffer, index.iter().map(moved).collect()))
 }
 
-/// `value + offset`, as a literal or a constant where both are known at compile time; `made` has the constants so far.
-fn sum(nest: &mut Nest, value: &Expr, offset: Expr, made: &mut BTreeMap<BufferId, BufferId>) -> Expr {
-    match (value, &offset) {
-        (Expr::Int(a, _), Expr::Int(b, _)) => int((*a as i32).wrapping_add(*b as i32)),
-        (Expr::Int(0, _), _) => offset,
+/// `value` combined with a number by `prim`, a sum or a product: as a literal or a constant where both are known at compile time.
+pub fn combined(nest: &mut Nest, prim: Prim, value: &Expr, with: Expr, made: &mut Made) -> Expr {
+    match (value, &with) {
+        (Expr::Int(a, _), Expr::Int(b, _)) => Expr::Int((prim.row().eval)(Ty::I32, &[*a, *b], &[]), Ty::I32),
+        (Expr::Int(0, _), _) if prim == Prim::Add => with,
+        (Expr::Int(0, _), _) if prim == Prim::Mul => int(0),
         (Expr::Load(access), _) if is_constant_word(nest, access) => {
-            let same_place = match &offset {
-                Expr::Load(of) => {
-                    of.index == access.index
-                        && nest.buffers[of.buffer.idx()].shape == nest.buffers[access.buffer.idx()].shape
-                }
-                _ => true,
+            let by_dims = match &with {
+                Expr::Load(of) => over_dims(&access.index, &of.index).map(|index| word(of.buffer, index)),
+                other => Some(other.clone()),
             };
-            if !same_place {
-                return op(Prim::Add, vec![value.clone(), offset]);
-            }
-            let known = made.get(&access.buffer).copied();
-            let buffer = known.unwrap_or_else(|| constant_sum(nest, access.buffer, &offset));
-            made.insert(access.buffer, buffer);
+            let Some(by_dims) = by_dims else { return op(prim, vec![value.clone(), with]) };
+            let same = |(source, other, _): &&(BufferId, Expr, BufferId)| {
+                *source == access.buffer && *other == by_dims
+            };
+            let buffer = match made.0.iter().find(same) {
+                Some((.., buffer)) => *buffer,
+                None => constant_of(nest, prim, access.buffer, &by_dims),
+            };
+            made.0.push((access.buffer, by_dims, buffer));
             word(buffer, access.index.clone())
         }
-        _ => op(Prim::Add, vec![value.clone(), offset]),
+        _ => op(prim, vec![value.clone(), with]),
     }
+}
+
+/// The constants that were made, each with its source and what that was combined with.
+#[derive(Default)]
+pub struct Made(Vec<(BufferId, Expr, BufferId)>);
+
+/// An index, given by the variables of `access`, in terms of the dimensions that this reads: `VarId` counts them.
+pub fn over_dims(access: &[Index], index: &[Index]) -> Option<Vec<Index>> {
+    let dim = |at: &Index| access.iter().position(|own| own == at).map(|dim| Index::var(VarId::new(dim)));
+    let over = |index: &Index| {
+        let mut vars = Vec::new();
+        index.vars(&mut vars);
+        let are_dims = vars.iter().all(|var| dim(&Index::var(*var)).is_some());
+        let substituted = || index.substitute(&|var| dim(&Index::var(var)).unwrap_or(Index::var(var)));
+        dim(index).or_else(|| are_dims.then(substituted))
+    };
+    index.iter().map(over).collect()
 }
 
 fn is_constant_word(nest: &Nest, access: &Access) -> bool {
     nest.buffers[access.buffer.idx()].is_const() && access.ty == Ty::I32 && access.border.is_none()
 }
 
-/// A constant whose elements are those of `source` with the offset added.
-fn constant_sum(nest: &mut Nest, source: BufferId, offset: &Expr) -> BufferId {
-    let Buffer { name, shape, .. } = nest.buffers[source.idx()].clone();
-    let name = fresh_name(nest, &format!("{name}_offset"));
-    let made = nest.add_buffer(Buffer::new(name.clone(), Ty::I32, &shape, Role::Scratch));
+/// A constant whose elements are those of `source`, combined with a number that depends on the dimensions, as `VarId` counts them.
+pub fn constant_of(nest: &mut Nest, prim: Prim, source: BufferId, with: &Expr) -> BufferId {
+    let Buffer { name, shape, elem, map, .. } = nest.buffers[source.idx()].clone();
+    let suffix = if prim == Prim::Add { "offset" } else { "scaled" };
+    let name = fresh_name(nest, &format!("{name}_{suffix}"));
+    let buffer = Buffer { name: name.clone(), elem, shape: shape.clone(), map, role: Role::Scratch };
+    let made = nest.add_buffer(buffer);
     let vars: Vec<VarId> = (0..shape.len()).map(|dim| fresh_var(nest, &format!("{name}_{dim}"))).collect();
     let at: Vec<Index> = vars.iter().map(|var| Index::var(*var)).collect();
-    let offset = match offset {
-        Expr::Load(access) => word(access.buffer, at.clone()),
+    let with = match with {
+        Expr::Load(access) => {
+            let index = access.index.iter().map(|index| index.substitute(&|dim| Index::var(vars[dim.idx()])));
+            word(access.buffer, index.collect())
+        }
         other => other.clone(),
     };
-    let value = op(Prim::Add, vec![word(source, at.clone()), offset]);
-    let store = Stmt::Store(Access { buffer: made, index: at, ty: Ty::I32, border: None }, value);
+    let element = |buffer| Access { buffer, index: at.clone(), ty: elem, border: None };
+    let value = op(prim, vec![extended(Expr::Load(element(source)), elem), with]);
+    let store = Stmt::Store(element(made), value);
     let nested = vars.iter().zip(&shape).rev().fold(vec![store], |body, (var, extent)| {
         vec![Stmt::For(Loop { var: *var, extent: *extent, unroll: false }, body)]
     });

@@ -30,6 +30,8 @@ const MOST_LEFT: u32 = 8;
 pub const LONGEST: u32 = 5;
 /// For how many shapes the channels without solution are counted; behind them the first one decides.
 const COUNTED_SHAPES: usize = 2;
+/// How many factors are tried for a channel, from the greatest on.
+const MOST_FACTORS: usize = 64;
 const WORD: i128 = 1 << 32;
 
 /// A step function to be put in a short form.
@@ -260,6 +262,27 @@ pub fn find(query: &Query) -> Result<Found, usize> {
     best.map(|(_, found)| found).ok_or(least_failures)
 }
 
+/// A factor for each channel, at most `most`, with which a product and a saturation with one shift are proven for all.
+pub fn find_factors(query: &Query, most: &[i32]) -> Option<Vec<i32>> {
+    let used = || query.wanted.iter().zip(most).filter_map(|(wanted, most)| Some((wanted.as_ref()?, *most)));
+    let rising = used().filter(|(wanted, _)| wanted.slope.0 != 0);
+    let greatest = rising.map(|(wanted, most)| wanted.with_factor(most).greatest_shift(0, Base::Zero));
+    let greatest = greatest.min().unwrap_or(Some(0))?;
+    let shifts = ((greatest - LOWER_SHIFTS).max(0)..=greatest).rev();
+    shifts.flat_map(|shift| [(shift, false), (shift, true)]).find_map(|(shift, rounds)| {
+        let shape =
+            Shape { left: 0, base: Base::Zero, rounds, sign: None, shift: Some(shift), limits: query.limits };
+        let factor = |(wanted, most): (&Option<Wanted>, &i32)| {
+            let Some(wanted) = wanted else { return Some(1) };
+            let tried = (1..=*most).rev().take(MOST_FACTORS);
+            tried
+                .into_iter()
+                .find(|factor| wanted.with_factor(*factor).solve(shape, query.clamp, None).is_some())
+        };
+        query.wanted.iter().zip(most).map(factor).collect()
+    })
+}
+
 impl Query<'_> {
     /// The shapes to try, the shortest first.
     fn shapes(&self) -> Vec<Shape> {
@@ -333,6 +356,11 @@ impl Query<'_> {
 }
 
 impl Wanted {
+    /// The same function of an accumulator that arrives with another factor.
+    pub fn with_factor(&self, factor: i32) -> Self {
+        Self { factor, ..self.clone() }
+    }
+
     /// The factor of the number that is multiplied.
     fn factor(&self, left: u32) -> i128 {
         i128::from(self.factor) << left
