@@ -66,7 +66,9 @@ impl Census<'_> {
     fn short(&self, saturated: &Expr) -> Option<(usize, Expr)> {
         let Expr::Op { prim, args, .. } = saturated else { return None };
         let (base, x, multiplier) = match prim {
-            Prim::Asr => return self.short(&args[0]).map(|(operations, multiplier)| (operations + 1, multiplier)),
+            Prim::Asr => {
+                return self.short(&args[0]).map(|(operations, multiplier)| (operations + 1, multiplier));
+            }
             Prim::MulHigh | Prim::MulHighRound => (None, &args[0], &args[1]),
             Prim::MulHighAdd | Prim::MulHighAddRound => (Some(&args[0]), &args[1], &args[2]),
             _ => return None,
