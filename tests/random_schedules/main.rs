@@ -117,7 +117,9 @@ fn report(cases: &[Case]) {
         short.iter().chain([&literal]).zip(&mut channels).for_each(|(count, sum)| *sum += count);
     }
     let [two, three, four, five, literal] = channels;
-    println!("channels rescaled in 2, 3, 4, 5 operations: {two}, {three}, {four}, {five}; literally: {literal}");
+    println!(
+        "channels rescaled in 2, 3, 4, 5 operations: {two}, {three}, {four}, {five}; literally: {literal}"
+    );
     assert!(two > 0 && three > 0 && four > 0 && literal > 0, "some form of rescaling never occurred");
     let long = cases.iter().filter(|case| case.steps.len() >= 5).count();
     println!("{long} of {} cases took five steps or more", cases.len());

@@ -241,7 +241,8 @@ pub fn constant_of(nest: &mut Nest, prim: Prim, source: BufferId, with: &Expr) -
     let Buffer { name, shape, elem, map, .. } = nest.buffers[source.idx()].clone();
     let suffix = if prim == Prim::Add { "offset" } else { "scaled" };
     let name = fresh_name(nest, &format!("{name}_{suffix}"));
-    let buffer = Buffer { name: name.clone(), elem, shape: shape.clone(), map, role: Role::Scratch };
+    let buffer =
+        Buffer { name: name.clone(), elem, shape: shape.clone(), map, values: None, role: Role::Scratch };
     let made = nest.add_buffer(buffer);
     let vars: Vec<VarId> = (0..shape.len()).map(|dim| fresh_var(nest, &format!("{name}_{dim}"))).collect();
     let at: Vec<Index> = vars.iter().map(|var| Index::var(*var)).collect();
