@@ -112,7 +112,17 @@ pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Sch
 
 /// The schedule that the rules choose for a core.
 pub fn default_schedule(graph: &Graph, core: &'static dyn Core, fpu: bool) -> Result<Schedule, Diagnostic> {
-    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu))
+    default_schedule_within(graph, core, fpu, None)
+}
+
+/// The same, with layers that take at most `flash` bytes of code and constants if that can be.
+pub fn default_schedule_within(
+    graph: &Graph,
+    core: &'static dyn Core,
+    fpu: bool,
+    flash: Option<usize>,
+) -> Result<Schedule, Diagnostic> {
+    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), flash)
 }
 
 /// Emits a program, whose schedule has been applied.

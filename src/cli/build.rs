@@ -15,7 +15,7 @@ use tinyc::report::{LayerReport, Report};
 
 use super::progress::Progress;
 use super::table::{Align, Table, bytes, grouped, shape};
-use super::{Failed, Outcome, core, core_names, opt, print, read, schedule, stem};
+use super::{Failed, Outcome, byte_count, core, core_names, opt, print, read, schedule, stem};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// How layers are computed: `none`, `default`, or a file as `--emit schedule` prints it
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
+    /// Most bytes of code and constants, as 131072 or 128K: the default schedule keeps to them where it can
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "schedule")]
+    flash: Option<usize>,
     /// Print this, which `--schedule` takes back, and write no file
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["output", "json", "stop_after"])]
     emit: Option<Emit>,
@@ -86,7 +89,8 @@ pub fn main(arguments: &Arguments) -> Outcome {
     let model = read(&arguments.model)?;
     let schedule = schedule(arguments.schedule.as_deref(), || {
         let graph = pipeline::graph(&model, &header::identifier(stem(&arguments.model)?), &mut |_, _| {})?;
-        Ok(pipeline::default_schedule(&graph, core(&arguments.cpu), !arguments.no_fpu)?)
+        let (core, fpu) = (core(&arguments.cpu), !arguments.no_fpu);
+        Ok(pipeline::default_schedule_within(&graph, core, fpu, arguments.flash)?)
     })?;
     // What has a place is in the schedule: the model is no text.
     let in_schedule = |failed: Failed| Failed { file: arguments.schedule.clone(), ..failed };
@@ -117,6 +121,7 @@ fn build(arguments: &Arguments, model: &[u8], targets: &Targets, schedule: Optio
     let progress = Progress::new("layers");
     let compiled = pipeline::compile(model, &options, &|done, all| progress.at(done, all))?;
     drop(progress);
+    expect_flash(arguments, &compiled.report)?;
     write_files(&[
         OutputFile { path: targets.header.clone(), bytes: compiled.header.as_bytes() },
         OutputFile { path: targets.listing.clone(), bytes: compiled.listing.as_bytes() },
@@ -127,6 +132,18 @@ fn build(arguments: &Arguments, model: &[u8], targets: &Targets, schedule: Optio
         print(&format!("{json}\n"))
     } else {
         print(&text(&compiled.report))
+    }
+}
+
+/// Refuses a program that does not fit where `--flash` says how much there is.
+fn expect_flash(arguments: &Arguments, report: &Report) -> Result<(), Diagnostic> {
+    match arguments.flash {
+        Some(most) if report.flash_bytes as usize > most => {
+            let [found, most] = [report.flash_bytes as u64, most as u64].map(bytes);
+            Err(Diagnostic::new(format!("code and constants take {found}, `--flash` allows {most}"))
+                .help("`--schedule default` chooses smaller code where there is any"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -111,6 +111,16 @@ fn schedule(
     Schedule::parse(&read_text(path)?).map(Some).map_err(|error| Failed::in_file(Some(path), vec![error]))
 }
 
+/// Bytes as a number, or with `K` or `M` behind it for 2^10 or 2^20 of them.
+fn byte_count(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['m', 'M']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let count = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    count.ok_or_else(|| "expected a number of bytes, such as 131072 or 128K".into())
+}
+
 /// The name of a file without folder and extension.
 fn stem(path: &Path) -> Result<&str, Diagnostic> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
