@@ -14,6 +14,18 @@ const SINGLE_OUTPUTS: &[u32] = &[4, 3, 2, 1];
 /// Channels that are turned into planes at once: the bytes of a word.
 const PLANES: u32 = 4;
 
+/// What a channel keeps in registers beside what its rescaling takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Its weights too.
+    Weights,
+    /// Nothing: there are more outputs that share what they load.
+    Nothing,
+}
+
+/// Ways to use the registers.
+const KEPT: &[Kept] = &[Kept::Weights, Kept::Nothing];
+
 /// The drafts for a window that moves over each channel.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
@@ -22,9 +34,10 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     }
     let mut drafts = Vec::new();
     for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
-        drafts.extend(
-            [PLANES, 1].iter().filter_map(|planes| paired(nest, &sum, *planes, *outputs, traits).ok()),
-        );
+        for planes in [PLANES, 1] {
+            let Ok(draft) = paired(nest, &sum, planes, *outputs, traits) else { continue };
+            drafts.extend(KEPT.iter().map(|kept| keep(draft.clone(), &sum, planes, kept)));
+        }
     }
     if drafts.is_empty() {
         drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(nest, &sum, *outputs).ok()));
@@ -41,18 +54,19 @@ fn paired(
     traits: &Traits,
 ) -> Result<Draft, Stuck> {
     let mut draft = Draft::new(nest);
-    let shortened = draft.attempt("short-requantize");
+    let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
     let channel = sum.shared.last().ok_or(Stuck)?;
     let column = sum.data.last().ok_or(Stuck)?;
     if column.extent < outputs {
         return Err(Stuck);
     }
-    let (stage, channel, order) = if planes > 1 {
+    let (stage, order) = if planes > 1 {
         draft.step(format!("tile {} {planes}", channel.name))?;
-        let order = format!("{0}.o {0}.i", channel.name);
-        (format!("{}.o planes", channel.name), format!("{}.i", channel.name), order)
+        let dims: Vec<String> = (0..sum.data.len()).map(|dim| dim.to_string()).collect();
+        let stage = format!("{}.o dims ({} {})", channel.name, dims.len(), dims.join(" "));
+        (stage, format!("{0}.o {0}.i", channel.name))
     } else {
-        (channel.name.clone(), channel.name.clone(), names(&sum.shared))
+        (channel.name.clone(), names(&sum.shared))
     };
     draft.step(format!("reorder {order} {}", names(&sum.data)))?;
     let left = column.extent % outputs;
@@ -67,18 +81,20 @@ fn paired(
         let rest: Vec<String> = taps.iter().map(|tap| format!("{tap}.rest")).collect();
         draft.step(format!("phases {}", rest.join(" ")))?;
     }
-    keep(&mut draft, sum, &channel, shortened);
     Ok(draft)
 }
 
-/// Keeps what is the same for a channel in registers, as far as they reach: the weights first.
-fn keep(draft: &mut Draft, sum: &SumOfProducts, channel: &str, shortened: bool) {
-    draft.attempt(format!("hoist {}_words at {channel}", sum.w));
-    if shortened {
-        for constant in ["b_offset", "b", "m_short", "m_high"] {
-            draft.attempt(format!("hoist {constant} at {channel}"));
-        }
+/// Keeps what is the same for a channel in registers, as far as they reach.
+fn keep(mut draft: Draft, sum: &SumOfProducts, planes: u32, kept: &Kept) -> Draft {
+    let channel = sum.shared.last().map_or("", |axis| &axis.name);
+    let at = if planes > 1 { format!("{channel}.i") } else { channel.to_string() };
+    if *kept == Kept::Weights {
+        draft.attempt(format!("hoist {}_words at {at}", sum.w));
     }
+    for constant in ["b_offset", "b", "m_short", "m_high"] {
+        draft.attempt(format!("hoist {constant} at {at}"));
+    }
+    draft
 }
 
 /// Single products, in place.
