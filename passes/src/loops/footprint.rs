@@ -36,10 +36,18 @@ pub struct Footprint {
 /// How an index of the buffer follows from a position in the copy.
 #[derive(Clone, Debug)]
 enum Dim {
-    /// `base + step * coordinate`; without a coordinate it is the base.
-    Strided { base: Index, step: u32, coordinate: Option<usize> },
+    /// `base + step * digit` of a coordinate; without one it is the base.
+    Strided { base: Index, step: u32, extent: u32, coordinate: Option<Digit> },
     /// The index of the load, with coordinates in place of variables; `None` stands for 0.
     Any { index: Index, coordinates: Vec<(VarId, Option<usize>)> },
+}
+
+/// `coordinate div inner`, or `coordinate div inner mod extent` where it is not the first digit.
+#[derive(Clone, Copy, Debug)]
+struct Digit {
+    coordinate: usize,
+    inner: u32,
+    is_first: bool,
 }
 
 impl Read {
@@ -78,6 +86,46 @@ impl Footprint {
         Ok(footprints)
     }
 
+    /// What one load reads, element by element in the order of the loops inside that move it: those over `last` innermost. What several
+    /// iterations read is there several times.
+    pub fn patches(read: &Read, last: &[VarId]) -> Footprint {
+        let only = Some(read.access().index.clone());
+        let mut footprint = Footprint { shape: Vec::new(), dims: Vec::new(), only };
+        let mut loops: Vec<Loop> = read.varies_with().cloned().collect();
+        loops.sort_by_key(|l| last.iter().position(|var| *var == l.var).map_or(0, |at| at + 1));
+        let coordinates: Vec<_> = loops.iter().map(|l| (l.var, footprint.coordinate(l.extent))).collect();
+        let dim = |index: &Index| Dim::Any { index: index.clone(), coordinates: coordinates.clone() };
+        footprint.dims = read.access().index.iter().map(dim).collect();
+        footprint
+    }
+
+    /// The same with one coordinate for the last dimensions as long as all of a dimension is copied behind each element of
+    /// the one before: what lies in a row in the buffer, whose shape is given, is one dimension of the copy.
+    pub fn joined(mut self, shape: &[u32]) -> Footprint {
+        let mut inner = 1;
+        for at in (1..self.dims.len()).rev() {
+            let (before, rest) = self.dims.split_at_mut(at);
+            let Dim::Strided { base, step: 1, extent, coordinate } = &mut rest[0] else { break };
+            if base.as_constant() != Some(0) || *extent != shape[at] {
+                break;
+            }
+            let Dim::Strided { step: 1, coordinate: Some(outer), .. } = &mut before[at - 1] else { break };
+            inner *= *extent;
+            outer.inner = inner;
+            if let Some(digit) = coordinate {
+                let gone = digit.coordinate;
+                digit.is_first = false;
+                self.shape[gone - 1] *= self.shape.remove(gone);
+                for dim in self.dims[at..].iter_mut() {
+                    if let Dim::Strided { coordinate: Some(digit), .. } = dim {
+                        digit.coordinate = gone - 1;
+                    }
+                }
+            }
+        }
+        self
+    }
+
     /// Whether a load is one of those that this copy is for.
     pub fn has(&self, read: &Read) -> bool {
         match &self.only {
@@ -90,7 +138,13 @@ impl Footprint {
     pub fn source(&self, at: &[Index]) -> Vec<Index> {
         let coordinate = |n: &Option<usize>| n.map_or(Index::constant(0), |n| at[n].clone());
         let source = |dim: &Dim| match dim {
-            Dim::Strided { base, step, coordinate: n } => base.add(&coordinate(n).scale(i64::from(*step))),
+            Dim::Strided { base, step, extent, coordinate } => {
+                let digit = coordinate.map_or(Index::constant(0), |digit| {
+                    let value = at[digit.coordinate].div(digit.inner);
+                    if digit.is_first { value } else { value.modulo(*extent) }
+                });
+                base.add(&digit.scale(i64::from(*step)))
+            }
             Dim::Any { index, coordinates } => index.substitute(&|var| {
                 let own = coordinates.iter().find(|(other, _)| *other == var);
                 own.map_or(Index::var(var), |(_, n)| coordinate(n))
@@ -104,8 +158,9 @@ impl Footprint {
         let mut position = vec![Index::constant(0); self.shape.len()];
         for (dim, index) in self.dims.iter().zip(&read.access().index) {
             match dim {
-                Dim::Strided { base, step, coordinate: Some(n) } => {
-                    position[*n] = index.add(&base.scale(-1)).div(*step);
+                Dim::Strided { base, step, coordinate: Some(digit), .. } => {
+                    let value = index.add(&base.scale(-1)).div(*step).scale(digit.inner.into());
+                    position[digit.coordinate] = position[digit.coordinate].add(&value);
                 }
                 Dim::Strided { .. } => {}
                 Dim::Any { coordinates, .. } => {
@@ -123,9 +178,14 @@ impl Footprint {
     pub fn inside(&self, shape: &[u32], of: &dyn Fn(VarId) -> (i64, i64)) -> Result<Vec<(u32, u32)>, usize> {
         let mut inside: Vec<(u32, u32)> = self.shape.iter().map(|extent| (0, *extent)).collect();
         for (n, (dim, extent)) in self.dims.iter().zip(shape).enumerate() {
-            let Dim::Strided { base, step, coordinate } = dim else { return Err(n) };
+            let Dim::Strided { base, step, extent: positions, coordinate } = dim else {
+                if self.keeps_inside(dim, *extent, of) {
+                    continue;
+                }
+                return Err(n);
+            };
             let (step, extent) = (i64::from(*step), i64::from(*extent));
-            let positions = coordinate.map_or(1, |c| i64::from(self.shape[c]));
+            let positions = i64::from(*positions);
             let (low, high) = base.range(of);
             if low >= 0 && high + step * (positions - 1) < extent {
                 continue;
@@ -135,11 +195,23 @@ impl Footprint {
                 |limit: i64| (limit - low).div_euclid(step) + i64::from((limit - low).rem_euclid(step) != 0);
             let (first, end) = (from(0).clamp(0, positions), from(extent).clamp(0, positions));
             match coordinate {
-                Some(c) if low == high && first < end => inside[*c] = (first as u32, end as u32),
+                Some(digit) if low == high && first < end && digit.is_first => {
+                    inside[digit.coordinate] = (first as u32 * digit.inner, end as u32 * digit.inner);
+                }
                 _ => return Err(n),
             }
         }
         Ok(inside)
+    }
+
+    /// Whether an index that is no sum of variables is never outside.
+    fn keeps_inside(&self, dim: &Dim, extent: u32, of: &dyn Fn(VarId) -> (i64, i64)) -> bool {
+        let Dim::Any { index, coordinates } = dim else { return false };
+        let (low, high) = index.range(&|var| {
+            let own = coordinates.iter().find(|(other, _)| *other == var);
+            own.map_or_else(|| of(var), |(_, n)| (0, n.map_or(0, |n| i64::from(self.shape[n]) - 1)))
+        });
+        low >= 0 && high < extent.into()
     }
 
     /// The footprint of loads that are all strided, or a single one that is not.
@@ -157,8 +229,10 @@ impl Footprint {
                     .push(Dim::Any { index: reads[0].access().index[dim].clone(), coordinates: Vec::new() });
             } else {
                 let strided = Strided::of(reads, dim)?;
-                let coordinate = footprint.coordinate(strided.extent);
-                footprint.dims.push(Dim::Strided { base: strided.base, step: strided.step, coordinate });
+                let Strided { base, step, extent } = strided;
+                let digit = |coordinate| Digit { coordinate, inner: 1, is_first: true };
+                let coordinate = footprint.coordinate(extent).map(digit);
+                footprint.dims.push(Dim::Strided { base, step, extent, coordinate });
             }
             if last_odd == Some(dim) {
                 coordinates = vars.iter().map(|l| (l.var, footprint.coordinate(l.extent))).collect();

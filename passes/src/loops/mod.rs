@@ -9,9 +9,12 @@ pub mod distribute;
 pub mod edit;
 pub mod expand_composites;
 pub mod fill;
+pub mod flatten;
 pub mod footprint;
 pub mod fuse;
 pub mod hoist;
+pub mod im2col;
+pub mod implicit_gemm;
 pub mod pack;
 pub mod pad;
 pub mod pairs;
@@ -82,6 +85,8 @@ pub const STEPS: &[StepDef] = &[
     table::STEP,
     border::STEP,
     stage::STEP,
+    im2col::STEP,
+    implicit_gemm::STEP,
     hoist::STEP,
 ];
 

@@ -12,7 +12,9 @@
 //!
 //! For depths that pairs and words do not divide. Legal for a loop of sums of products of which one factor is a
 //! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets
-//! a border; a copy that the nest fills has none, so it comes after `pad`.
+//! a border; scratch gets more elements instead, which are zero from the start.
+
+use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
 use ir::loops::{
@@ -20,7 +22,7 @@ use ir::loops::{
 };
 use ir::ty::Ty;
 
-use super::edit::{Extents, Site, fresh_name, loop_of, loops, renew_vars, with_loop};
+use super::edit::{Extents, Site, fresh_name, fresh_var, loop_of, loops, renew_vars, substitute, with_loop};
 use super::step::StepDef;
 
 /// The step.
@@ -50,6 +52,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let mut body = take_body(nest, axis);
     let stored = nest.stored();
     let mut constants = Vec::new();
+    let mut grown = Grown::new();
     let result = products(&mut body, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
         let constant = match constants.iter().find(|(access, _)| access == w) {
@@ -64,7 +67,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
         w.buffer = constant;
         w.index = order.into_iter().map(Index::var).collect();
         extents.insert(axis, padded);
-        let inside = give_border(nest, x, &extents, &stored);
+        let inside = give_border(nest, x, &extents, &stored, &mut grown);
         extents.insert(axis, extent);
         inside
     });
@@ -78,7 +81,44 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
         l.extent = padded;
         *place = std::mem::take(&mut body);
     });
+    let mut zeros = Vec::new();
+    for (buffer, shape) in grown {
+        zeros.extend(grow(nest, buffer, shape));
+    }
+    nest.body.splice(0..0, zeros);
     Ok(())
+}
+
+/// Scratch that needs another shape.
+type Grown = BTreeMap<BufferId, Vec<u32>>;
+
+/// Gives scratch a larger shape; the statements make what is new zero.
+fn grow(nest: &mut Nest, buffer: BufferId, shape: Vec<u32>) -> Vec<Stmt> {
+    let old = std::mem::replace(&mut nest.buffers[buffer.idx()].shape, shape.clone());
+    let map = &mut nest.buffers[buffer.idx()].map;
+    for ((_, extent), new) in map.dims.iter_mut().zip(&shape) {
+        *extent = (*extent).max(*new);
+    }
+    let mut stmts = Vec::new();
+    for dim in (0..shape.len()).filter(|dim| shape[*dim] > old[*dim]) {
+        // Dimensions before are those that are not new.
+        let from = |at: usize| if at == dim { old[dim] } else { 0 };
+        let to = |at: usize| if at < dim { old[at] } else { shape[at] };
+        let name = format!("{}_{dim}", nest.buffers[buffer.idx()].name);
+        let vars: Vec<VarId> = (0..shape.len()).map(|_| fresh_var(nest, &name)).collect();
+        let index =
+            vars.iter().enumerate().map(|(at, var)| Index::var(*var).offset(from(at).into())).collect();
+        let access = Access { buffer, index, ty: nest.buffers[buffer.idx()].elem, border: None };
+        let mut store = vec![Stmt::Store(access, Expr::Int(0, Ty::I32))];
+        for (at, var) in vars.iter().enumerate().rev() {
+            match to(at) - from(at) {
+                1 => substitute(&mut store, *var, &Index::constant(0)),
+                extent => store = vec![Stmt::For(Loop { var: *var, extent, unroll: false }, store)],
+            }
+        }
+        stmts.extend(store);
+    }
+    stmts
 }
 
 /// The loop of a site and what it repeats.
@@ -178,21 +218,35 @@ fn constant(nest: &mut Nest, access: &Access, (axis, padded): (VarId, u32), exte
     nest.add_buffer(Buffer::new(name, elem, &shape, Role::Const(Init::Nest(parts.concat()))))
 }
 
-/// Lets a load that may leave its buffer give zero there.
+/// Whether the storage dimensions are the logical ones in order, as far as they reach.
+fn in_order(buffer: &Buffer) -> bool {
+    let logical = (0..).map(|dim| Index::var(VarId::new(dim)));
+    buffer.map.dims.len() == buffer.shape.len()
+        && buffer.map.dims.iter().zip(logical).all(|((dim, _), logical)| *dim == logical)
+}
+
+/// Lets a load that may leave its buffer give zero there; scratch is to grow.
 fn give_border(
     nest: &Nest,
     access: &mut Access,
     extents: &Extents,
     stored: &[bool],
+    grown: &mut Grown,
 ) -> Result<(), &'static str> {
     let range = |var: VarId| (0, i64::from(extents[&var]) - 1);
-    let shape = &nest.buffers[access.buffer.idx()].shape;
-    let leaves = access.index.iter().zip(shape).any(|(index, extent)| {
-        let (low, high) = index.range(&range);
-        low < 0 || high >= i64::from(*extent)
-    });
+    let buffer = &nest.buffers[access.buffer.idx()];
+    let ranges: Vec<(i64, i64)> = access.index.iter().map(|index| index.range(&range)).collect();
+    let leaves =
+        ranges.iter().zip(&buffer.shape).any(|((low, high), extent)| *low < 0 || *high >= i64::from(*extent));
+    if leaves && access.border.is_none() && buffer.role == Role::Scratch && in_order(buffer) {
+        let shape = grown.entry(access.buffer).or_insert_with(|| buffer.shape.clone());
+        for (extent, (_, high)) in shape.iter_mut().zip(&ranges) {
+            *extent = (*extent).max((high + 1) as u32);
+        }
+        return Ok(());
+    }
     if leaves && stored[access.buffer.idx()] {
-        return Err("what it reads ends with a copy that the nest fills; pad before `stage` and `border`");
+        return Err("what it reads ends with what the nest stores; pad before that");
     }
     if leaves && access.border.is_none() {
         access.border = Some(0);

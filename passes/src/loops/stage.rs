@@ -77,7 +77,7 @@ pub const STEP: StepDef = StepDef {
             let walked = walked(nest, buffer, axis)?;
             permute(nest, walked, order)?;
         }
-        stage(nest, buffer, axis, &Panel { elem: ty, dims, pad })
+        stage(nest, buffer, axis, &Panel { dims, pad, ..Panel::of(ty) }).map(|_| ())
     },
 };
 
@@ -90,12 +90,16 @@ pub struct Panel {
     pub dims: Vec<u32>,
     /// The extent in storage of its innermost dimension is a multiple of this.
     pub pad: u32,
+    /// Where it has a dimension for each loop that moves the loads, those that come last.
+    pub patches: Option<Vec<VarId>>,
+    /// Whether what lies in a row in the buffer is one dimension.
+    pub rows: bool,
 }
 
 impl Panel {
     /// A dense panel in the order of its dimensions.
     pub fn of(elem: Ty) -> Self {
-        Self { elem, dims: Vec::new(), pad: 1 }
+        Self { elem, dims: Vec::new(), pad: 1, patches: None, rows: false }
     }
 }
 
@@ -111,8 +115,14 @@ pub(super) fn optional_axis(
     }
 }
 
-/// Lets the loads of `buffer` in the body of the loop over `axis`, or in the whole nest, read a panel.
-pub fn stage(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, like: &Panel) -> Result<(), Diagnostic> {
+/// Lets the loads of `buffer` in the body of the loop over `axis`, or in the whole nest, read panels; gives these.
+pub fn stage(
+    nest: &mut Nest,
+    buffer: BufferId,
+    axis: Option<VarId>,
+    like: &Panel,
+) -> Result<Vec<BufferId>, Diagnostic> {
+    let n_before = nest.buffers.len();
     let name = nest.buffers[buffer.idx()].name.clone();
     let mut borders = Vec::new();
     check_buffer(nest, buffer, like)
@@ -128,7 +138,7 @@ pub fn stage(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, like: &Pane
             ..error
         })?;
     nest.body.splice(0..0, borders);
-    Ok(())
+    Ok((n_before..nest.buffers.len()).map(BufferId::new).collect())
 }
 
 /// What becomes of a body.
@@ -152,8 +162,18 @@ fn staged(
         return Err(Diagnostic::new("the body writes it").help("legal where a loop only reads it"));
     }
     let mut panels = Vec::new();
-    for footprint in Footprint::of(&reads)? {
-        check_size(&footprint, &reads)?;
+    let footprints = match &like.patches {
+        Some(last) => patches(&reads, last)?,
+        None => Footprint::of(&reads)?,
+    };
+    for footprint in footprints {
+        if like.patches.is_none() {
+            check_size(&footprint, &reads)?;
+        }
+        let footprint = match like.rows {
+            true => footprint.joined(&nest.buffers[buffer.idx()].shape),
+            false => footprint,
+        };
         let inside = match value {
             Some(_) => inside(nest, buffer, &footprint)?,
             None => footprint.shape.iter().map(|extent| (0, *extent)).collect(),
@@ -174,6 +194,22 @@ fn staged(
     }
     staged.body.append(&mut body);
     Ok(staged)
+}
+
+/// A footprint for each way to read the buffer.
+fn patches(reads: &[Read], last: &[VarId]) -> Result<Vec<Footprint>, Diagnostic> {
+    let mut footprints: Vec<Footprint> = Vec::new();
+    for read in reads {
+        if !footprints.iter().any(|footprint| footprint.has(read)) {
+            footprints.push(Footprint::patches(read, last));
+        }
+    }
+    if footprints.iter().any(|footprint| footprint.shape.is_empty()) {
+        return Err(
+            Diagnostic::new("an iteration reads a single element of it").help("legal at a loop further out")
+        );
+    }
+    Ok(footprints)
 }
 
 /// What loads give outside of the buffer; `None` where all stay inside.
