@@ -46,6 +46,17 @@ const FAMILIES: &[Family] = &[
     Family { name: "gemm_2x4_packed",      wanted: [1.08, 0.60] }, // 64 -> 64.
     Family { name: "gemm_4x2_packed",      wanted: [1.06, 0.71] }, // 64 -> 64; 16 MACs in 11.4 cycles on M7.
     Family { name: "dense_1x8_packed",     wanted: [1.20, 0.61] }, // 128 -> 128.
+    Family { name: "conv3x3_im2col",         wanted: [1.01, 0.55] }, // K = 144.
+    Family { name: "conv3x3_implicit",       wanted: [1.01, 0.55] },
+    Family { name: "conv3x3_s2_implicit",    wanted: [1.01, 0.55] },
+    Family { name: "first_3ch_im2col",       wanted: [1.25, 0.83] }, // 16 channels.
+    Family { name: "first_3ch_implicit",     wanted: [1.35, 0.83] }, // 8 channels.
+    Family { name: "first_1ch_im2col",       wanted: [1.15, 0.70] }, // The formula of a block, K = 40.
+    Family { name: "first_1ch_implicit",     wanted: [1.15, 0.70] },
+    Family { name: "conv3x3_implicit_other", wanted: [1.02, 0.56] },
+    Family { name: "first_3ch_other",        wanted: [1.10, 0.65] },
+    Family { name: "gemm_4x2_packed_other",  wanted: [1.12, 0.75] },
+    Family { name: "dense_1x8_packed_other", wanted: [1.22, 0.65] },
     Family { name: "gemm_2x4_int16_other", wanted: [1.19, 0.65] }, // 32 -> 32 is the nearest that was measured.
     Family { name: "winograd_f2_16",       wanted: [0.78, 0.43] },
     Family { name: "winograd_f2_32",       wanted: [0.61, 0.33] },

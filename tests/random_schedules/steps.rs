@@ -22,6 +22,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let prepared = match step.name.as_str() {
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
+        "im2col" | "implicit-gemm" if rng.pick(0, 1) == 0 => windows(&step.name, nest, rng),
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
         "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
@@ -114,6 +115,18 @@ fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut steps: Vec<Step> = staged.map(|step| parsed(&step)).collect();
     steps.push(parsed(&format!("phases {}", axes.join(" "))));
     steps
+}
+
+/// Windows of an input, at some loop.
+fn windows(step: &str, nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let axes: Vec<VarId> = loops(nest).iter().map(|l| l.var).collect();
+    let inputs: Vec<&Buffer> = nest.buffers.iter().filter(|buffer| buffer.role == Role::Param).collect();
+    if axes.is_empty() || inputs.is_empty() {
+        return Vec::new();
+    }
+    let (buffer, axis) = (&inputs[0].name, &nest.vars[rng.of(&axes).idx()]);
+    let pad = rng.of(&["", " pad 2", " pad 4"]);
+    vec![parsed(&format!("{step} {buffer} at {axis}{pad}"))]
 }
 
 /// A step from text that has words and numbers.

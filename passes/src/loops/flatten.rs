@@ -69,10 +69,10 @@ pub fn coefficient(index: &Index, var: VarId) -> Option<i64> {
     (!used.contains(&var)).then_some(own.map_or(0, |(c, _)| *c))
 }
 
-/// The reduction of a body whose update reads the buffer, if there is one and nothing else reads it.
-pub fn reading_reduction(block: &[Stmt], buffer: BufferId) -> Option<Vec<ir::loops::Loop>> {
+/// The loops of each reduction of a body whose steps read the buffer; `None` where anything else reads it.
+pub fn reading_reductions(block: &[Stmt], buffer: BufferId) -> Option<Vec<Vec<ir::loops::Loop>>> {
     let (mut inside, mut all) = (0, 0);
-    let mut loops = None;
+    let mut found = Vec::new();
     ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
         all += own_reads(stmt, buffer);
         if let Stmt::Reduce(reduce) = stmt {
@@ -80,13 +80,13 @@ pub fn reading_reduction(block: &[Stmt], buffer: BufferId) -> Option<Vec<ir::loo
             ir::loops::walk::walk(&reduce.update, ir::loops::StmtNo(0), &mut |_, stmt| {
                 here += own_reads(stmt, buffer);
             });
-            if here > 0 {
-                inside = here;
-                loops = Some(reduce.loops.clone());
+            if here > 0 && !reduce.loops.is_empty() {
+                inside += here;
+                found.push(reduce.loops.clone());
             }
         }
     });
-    loops.filter(|_| inside == all)
+    (inside == all && all > 0).then_some(found)
 }
 
 /// How often a statement itself reads the buffer.

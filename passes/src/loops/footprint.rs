@@ -99,11 +99,11 @@ impl Footprint {
         footprint
     }
 
-    /// The same with one coordinate for the last dimensions as long as all of a dimension is copied behind each element of
+    /// The same with one coordinate for the dimensions from `first` on as long as all of a dimension is copied behind each element of
     /// the one before: what lies in a row in the buffer, whose shape is given, is one dimension of the copy.
-    pub fn joined(mut self, shape: &[u32]) -> Footprint {
+    pub fn joined(mut self, shape: &[u32], first: usize) -> Footprint {
         let mut inner = 1;
-        for at in (1..self.dims.len()).rev() {
+        for at in (first + 1..self.dims.len()).rev() {
             let (before, rest) = self.dims.split_at_mut(at);
             let Dim::Strided { base, step: 1, extent, coordinate } = &mut rest[0] else { break };
             if base.as_constant() != Some(0) || *extent != shape[at] {

@@ -33,7 +33,7 @@ use ir::ty::Ty;
 use super::border::border;
 use super::collapse::collapse;
 use super::edit::{Site, loop_of, visit_loads, with_loop};
-use super::flatten::{flatten, reading_reduction};
+use super::flatten::{flatten, reading_reductions};
 use super::pad::pad;
 use super::permute::permute;
 use super::stage::{Panel, optional_axis, stage};
@@ -87,8 +87,8 @@ impl Window {
         Diagnostic { message: format!("cannot {step} `{}`: {}", self.name, error.message), ..error }
     }
 
-    /// The loops of the reduction in the body that reads the buffer.
-    pub(super) fn summed(&self, nest: &mut Nest) -> Result<Vec<Loop>, Diagnostic> {
+    /// The loops of each reduction in the body that reads the buffer.
+    pub(super) fn summed(&self, nest: &mut Nest) -> Result<Vec<Vec<Loop>>, Diagnostic> {
         let body = match self.axis {
             None => nest.body.clone(),
             Some(axis) => with_loop(&mut nest.body, axis, &mut |site| match site {
@@ -100,9 +100,8 @@ impl Window {
             })
             .unwrap_or_default(),
         };
-        let loops = reading_reduction(&body, self.buffer).filter(|loops| !loops.is_empty());
-        loops.ok_or_else(|| {
-            Diagnostic::new("its loads are not in the steps of one reduction inside")
+        reading_reductions(&body, self.buffer).ok_or_else(|| {
+            Diagnostic::new("its loads are not in the steps of a reduction inside")
                 .help("legal at a loop around the reduction of a convolution")
         })
     }
@@ -139,9 +138,12 @@ impl Window {
 /// Rewrites the windows in the body of the loop over `axis`.
 fn im2col(nest: &mut Nest, window: &Window, axis: VarId) -> Result<(), Diagnostic> {
     let mut window = Window { name: window.name.clone(), order: window.order.clone(), ..*window };
-    let summed = window.summed(nest)?;
+    let [summed] = &window.summed(nest)?[..] else {
+        return Err(Diagnostic::new("several reductions inside read it")
+            .help("legal further in, or before an axis inside is peeled"));
+    };
     window.bordered(nest)?;
-    window.ordered(nest, &summed)?;
+    window.ordered(nest, summed)?;
     let vars: Vec<VarId> = summed.iter().map(|l| l.var).collect();
     if let Some(still) = unmoved(nest, window.buffer, &vars) {
         let still = &nest.vars[still.idx()];

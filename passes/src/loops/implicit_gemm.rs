@@ -50,39 +50,49 @@ pub const STEP: StepDef = StepDef {
 
 /// Rewrites the windows in the body of the loop over the axis, or in the whole nest.
 fn implicit_gemm(nest: &mut Nest, window: &mut Window) -> Result<(), Diagnostic> {
-    let summed = window.summed(nest)?;
-    window.ordered(nest, &summed)?;
-    let panel = match staged(&mut nest.clone(), window) {
-        Ok(_) => staged(nest, window)?,
+    let sums = window.summed(nest)?;
+    sums.iter().try_for_each(|summed| window.ordered(nest, summed))?;
+    let panel = match staged(&mut nest.clone(), window, &sums) {
+        Ok(_) => staged(nest, window, &sums)?,
         Err(_) => {
             window.bordered(nest)?; // What is outside may vary with the axis.
-            staged(nest, window)?
+            staged(nest, window, &sums)?
         }
     };
-    let index = index_of(nest, panel).expect("the reduction reads the panel");
-    let position = nest.buffers[panel.idx()].map.position(&index);
-    let run = run(&position, &summed).ok_or_else(|| {
+    let runs = runs(nest, panel, &sums).ok_or_else(|| {
         Diagnostic::new("the innermost loop of the sum does not walk along it element by element")
             .help("move it there first: `reorder`")
     })?;
-    let moves = |index: &Index| {
-        let mut used = Vec::new();
-        index.vars(&mut used);
-        run.iter().any(|l| used.contains(&l.var))
-    };
-    if let Some(first) = index.iter().position(moves) {
-        flatten(nest, panel, first);
+    let first = first_moved(nest, panel, &runs.concat());
+    flatten(nest, panel, first);
+    for run in runs {
+        let vars: Vec<VarId> = run.iter().map(|l| l.var).collect();
+        let flat = if vars.len() > 1 { collapse(nest, &vars)? } else { vars[0] };
+        window.padded(nest, flat)?;
     }
-    let vars: Vec<VarId> = run.iter().map(|l| l.var).collect();
-    let flat = if vars.len() > 1 { collapse(nest, &vars)? } else { vars[0] };
-    window.padded(nest, flat)?;
     align_rows(&mut nest.buffers[panel.idx()], LANES);
     Ok(())
 }
 
+/// The first dimension that one of the loops moves along.
+fn first_moved(nest: &mut Nest, buffer: BufferId, run: &[Loop]) -> usize {
+    let mut first = nest.buffers[buffer.idx()].shape.len() - 1;
+    for index in indices_of(nest, buffer, run) {
+        let moves = |index: &Index| {
+            let mut used = Vec::new();
+            index.vars(&mut used);
+            run.iter().any(|l| used.contains(&l.var))
+        };
+        first = first.min(index.iter().position(moves).unwrap_or(first));
+    }
+    first
+}
+
 /// The only panel that the windows need.
-fn staged(nest: &mut Nest, window: &Window) -> Result<BufferId, Diagnostic> {
-    let panels = stage(nest, window.buffer, window.axis, &Panel { rows: true, ..Panel::of(Ty::I16) })?;
+fn staged(nest: &mut Nest, window: &Window, sums: &[Vec<Loop>]) -> Result<BufferId, Diagnostic> {
+    let runs = runs(nest, window.buffer, sums);
+    let rows = runs.map(|runs| first_moved(nest, window.buffer, &runs.concat()));
+    let panels = stage(nest, window.buffer, window.axis, &Panel { rows, ..Panel::of(Ty::I16) })?;
     match panels[..] {
         [panel] => Ok(panel),
         _ => Err(Diagnostic::new(format!("its loads are of {} forms", panels.len()))
@@ -90,15 +100,28 @@ fn staged(nest: &mut Nest, window: &Window) -> Result<BufferId, Diagnostic> {
     }
 }
 
-/// How the panel is read.
-fn index_of(nest: &mut Nest, panel: BufferId) -> Option<Vec<Index>> {
-    let mut index = None;
-    visit_loads(&mut nest.body, &mut Default::default(), &mut |access, _| {
-        if access.buffer == panel {
-            index = Some(access.index.clone());
+/// How a buffer is read inside of some of the loops.
+fn indices_of(nest: &mut Nest, buffer: BufferId, loops: &[Loop]) -> Vec<Vec<Index>> {
+    let mut indices = Vec::new();
+    visit_loads(&mut nest.body, &mut Default::default(), &mut |access, around| {
+        if access.buffer == buffer && loops.iter().any(|l| around.contains_key(&l.var)) {
+            indices.push(access.index.clone());
         }
     });
-    index
+    indices
+}
+
+/// For each sum the loops that walk along the buffer; `None` where some does not.
+fn runs(nest: &mut Nest, buffer: BufferId, sums: &[Vec<Loop>]) -> Option<Vec<Vec<Loop>>> {
+    let mut runs = Vec::new();
+    for summed in sums {
+        let indices = indices_of(nest, buffer, summed);
+        let map = &nest.buffers[buffer.idx()].map;
+        let found: Option<Vec<_>> = indices.iter().map(|index| run(&map.position(index), summed)).collect();
+        let (first, others) = found.as_ref()?.split_first()?;
+        runs.extend(others.iter().all(|other| other == first).then(|| first.clone()));
+    }
+    (runs.len() == sums.len()).then_some(runs)
 }
 
 /// The last loops that walk on where the next one ends, outermost first.

@@ -92,14 +92,14 @@ pub struct Panel {
     pub pad: u32,
     /// Where it has a dimension for each loop that moves the loads, those that come last.
     pub patches: Option<Vec<VarId>>,
-    /// Whether what lies in a row in the buffer is one dimension.
-    pub rows: bool,
+    /// The dimension of the buffer from which on what lies in a row is one dimension.
+    pub rows: Option<usize>,
 }
 
 impl Panel {
     /// A dense panel in the order of its dimensions.
     pub fn of(elem: Ty) -> Self {
-        Self { elem, dims: Vec::new(), pad: 1, patches: None, rows: false }
+        Self { elem, dims: Vec::new(), pad: 1, patches: None, rows: None }
     }
 }
 
@@ -171,8 +171,8 @@ fn staged(
             check_size(&footprint, &reads)?;
         }
         let footprint = match like.rows {
-            true => footprint.joined(&nest.buffers[buffer.idx()].shape),
-            false => footprint,
+            Some(first) => footprint.joined(&nest.buffers[buffer.idx()].shape, first),
+            None => footprint,
         };
         let inside = match value {
             Some(_) => inside(nest, buffer, &footprint)?,

@@ -6,7 +6,8 @@
 //! init { a = b_offset[n] }          … requantize a …      // a is more by the offset, and so is what reads it
 //! ```
 //!
-//! Legal where the steps of the reduction only add to the sum, and the place that is to see more is its only reader.
+//! Legal where the steps of the reduction only add to the sum, and the place that is to see more is its only reader. A difference
+//! `sub(other, a)` beside that sees no more if the other sum, which nothing else reads, begins with the offset too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +85,8 @@ pub fn in_reduce_of<R>(block: &mut [Stmt], local: LocalId, f: &mut dyn FnMut(&mu
     None
 }
 
-/// Adds the offset to every initial value of a sum whose only reader uses it as `local[at]`; `None` where that is not so.
+/// Adds the offset to every initial value of a sum that is used once as `local[at]`, and perhaps taken off from others, which
+/// begin with the offset as well; `None` where that is not so.
 fn shift_sum(
     nest: &mut Nest,
     reduce: &mut Reduce,
@@ -92,20 +94,67 @@ fn shift_sum(
     at: &[Index],
     offset: &Numbers,
 ) -> Option<()> {
-    let mut readers = 0;
-    visit_local_uses(&mut reduce.finish, &mut |found, _| readers += usize::from(found == local));
-    if readers != 1 || !reduce.update.iter_mut().all(|stmt| only_adds(stmt, local)) {
+    let mut shifted = minuends(&mut reduce.finish, local)?;
+    shifted.push(local);
+    if !reduce.update.iter_mut().all(|stmt| shifted.iter().all(|local| only_adds(stmt, *local))) {
         return None;
     }
     let inside = loops_in(&reduce.finish);
     let mut init = reduce.init.clone();
     let mut made = Made::default();
-    shift_init(nest, &mut init, local, &mut |nest, to, value| {
-        let offset = moved(offset, at, to, &inside)?;
-        Some(combined(nest, Prim::Add, value, offset, &mut made))
-    })?;
+    for local in shifted {
+        shift_init(nest, &mut init, local, &mut |nest, to, value| {
+            let offset = moved(offset, at, to, &inside)?;
+            Some(combined(nest, Prim::Add, value, offset, &mut made))
+        })?;
+    }
     reduce.init = init;
     Some(())
+}
+
+/// The sums from which `local` is taken off, register by register, and that nothing else reads; `None` where it is not used
+/// once beside that.
+fn minuends(finish: &mut [Stmt], local: LocalId) -> Option<Vec<LocalId>> {
+    let mut differences = Vec::new();
+    visit_exprs(finish, &mut |expr| {
+        if let Expr::Op { prim: Prim::Sub, args, .. } = expr
+            && let [Expr::Local(of, of_at), Expr::Local(less, at)] = &args[..]
+            && (*less, at) == (local, of_at)
+            && *of != local
+        {
+            differences.push(*of);
+        }
+    });
+    let mut readers = |local: LocalId| {
+        let mut readers = 0;
+        visit_local_uses(finish, &mut |found, _| readers += usize::from(found == local));
+        readers
+    };
+    if readers(local) != differences.len() + 1 {
+        return None;
+    }
+    let mut distinct = differences.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let is_only_read_there = |of: &LocalId| differences.iter().filter(|other| *other == of).count();
+    distinct.iter().all(|of| readers(*of) == is_only_read_there(of)).then_some(distinct)
+}
+
+/// Calls `f` for every expression of a block, outer ones first.
+fn visit_exprs(block: &[Stmt], f: &mut dyn FnMut(&Expr)) {
+    fn of(expr: &Expr, f: &mut dyn FnMut(&Expr)) {
+        f(expr);
+        match expr {
+            Expr::Op { args, .. } => args.iter().for_each(|arg| of(arg, f)),
+            Expr::Lookup(_, at) => of(at, f),
+            Expr::Int(..) | Expr::Index(_) | Expr::Local(..) | Expr::Load(_) => {}
+        }
+    }
+    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
+        if let Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) = stmt {
+            of(value, f);
+        }
+    });
 }
 
 /// Whether a step of a reduction does nothing with `local` but add to it.
