@@ -7,8 +7,12 @@ use crate::object::{FrameInfo, SavedRegister};
 use crate::regalloc::{Coded, Spill};
 use crate::select::asm;
 
-/// S registers that a callee may overwrite under AAPCS.
+/// S registers that hold values.
+const S_REGISTERS: u32 = 32;
+/// Those of them, the first, that a callee may overwrite under AAPCS; the others are saved where they are used.
 const FREE_S_REGISTERS: u32 = 16;
+/// The most S registers that one instruction saves.
+const S_LIST: usize = 8;
 /// The registers that belong to the caller, in the order of a register list.
 const SAVED: [u32; 9] = [4, 5, 6, 7, 8, 9, 10, 11, 14];
 
@@ -22,14 +26,14 @@ pub struct Home {
 impl Home {
     /// Words on the stack for this many slots.
     fn stack_words(self, slots: u32) -> u32 {
-        if self.fpu { slots.saturating_sub(FREE_S_REGISTERS) } else { slots }
+        if self.fpu { slots.saturating_sub(S_REGISTERS) } else { slots }
     }
 
     /// The S register of a slot, or its offset from SP.
     fn place(self, slot: u32) -> Result<Reg, i64> {
         match (self.fpu, slot) {
-            (true, 0..FREE_S_REGISTERS) => Ok(Reg::s(slot)),
-            (true, _) => Err(4 * i64::from(slot - FREE_S_REGISTERS)),
+            (true, 0..S_REGISTERS) => Ok(Reg::s(slot)),
+            (true, _) => Err(4 * i64::from(slot - S_REGISTERS)),
             (false, _) => Err(4 * i64::from(slot)),
         }
     }
@@ -55,6 +59,8 @@ impl Spill for Home {
 #[derive(Clone, Debug)]
 pub struct Frame {
     saved: Vec<Reg>,
+    /// An even number, from s16 on.
+    saved_s: Vec<Reg>,
     spill_bytes: u32,
 }
 
@@ -76,12 +82,15 @@ impl Frame {
             [_] => saved.push(Reg::LR),
             _ => {}
         }
-        Self { saved, spill_bytes: 4 * home.stack_words(slots) }
+        let last_s = (FREE_S_REGISTERS..S_REGISTERS).rfind(|n| written[Reg::s(*n).index()]);
+        let end = last_s.map_or(FREE_S_REGISTERS, |last| (last + 1).next_multiple_of(2));
+        let saved_s = (FREE_S_REGISTERS..end).map(Reg::s).collect();
+        Self { saved, saved_s, spill_bytes: 4 * home.stack_words(slots) }
     }
 
     /// Bytes of stack below the caller's.
     pub fn bytes(&self) -> u32 {
-        4 * self.saved.len() as u32 + self.spill_bytes
+        4 * (self.saved.len() + self.saved_s.len()) as u32 + self.spill_bytes
     }
 
     /// The instructions at the start of the function.
@@ -90,6 +99,7 @@ impl Frame {
         if !self.saved.is_empty() {
             insts.push(ops::push(&self.saved));
         }
+        insts.extend(self.saved_s.chunks(S_LIST).map(ops::vpush));
         if self.spill_bytes > 0 {
             insts.push(asm::move_sp(self.spill_bytes, true));
         }
@@ -102,6 +112,7 @@ impl Frame {
         if self.spill_bytes > 0 {
             insts.push(asm::move_sp(self.spill_bytes, false));
         }
+        insts.extend(self.saved_s.chunks(S_LIST).rev().map(ops::vpop));
         if self.saved.contains(&Reg::LR) {
             let to: Vec<Reg> =
                 self.saved.iter().map(|reg| if *reg == Reg::LR { Reg::PC } else { *reg }).collect();
@@ -123,6 +134,11 @@ impl Frame {
             let registers: Vec<SavedRegister> =
                 self.saved.iter().map(|reg| SavedRegister::Core(reg.number() as u8)).collect();
             info.push(ends.next().expect("the prologue pushes"), &registers);
+        }
+        for list in self.saved_s.chunks(S_LIST) {
+            let doubles: Vec<SavedRegister> =
+                list.iter().step_by(2).map(|reg| SavedRegister::Double(reg.number() as u8 / 2)).collect();
+            info.push(ends.next().expect("the prologue pushes"), &doubles);
         }
         if self.spill_bytes > 0 {
             info.lower(ends.next().expect("the prologue moves SP"), self.spill_bytes);
