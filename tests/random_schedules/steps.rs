@@ -16,7 +16,12 @@ const TYPES: [&str; 4] = ["i8", "i16", "i32", "u8"];
 /// A step of any kind; before one that is rarely legal by itself sometimes the steps that prepare it.
 pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     if rng.pick(0, 5) == 0 && winograd(&mut nest.clone(), 2, 1, None).is_ok() {
-        return vec![parsed(rng.of(&["winograd 2", "winograd 4", "winograd 2 at 2", "winograd 4 by 2"]))];
+        let tiles = rng.of(&["winograd 2", "winograd 4", "winograd 2 at 2", "winograd 4 by 2"]);
+        let steps = match rng.pick(0, 1) {
+            0 => vec![tiles],
+            _ => vec!["pad k 4", tiles, "stage x i8", "lanes k_in"],
+        };
+        return steps.into_iter().map(parsed).collect();
     }
     let step = random_step(nest, rng);
     let prepared = match step.name.as_str() {

@@ -15,6 +15,7 @@ pub mod fuse;
 pub mod hoist;
 pub mod im2col;
 pub mod implicit_gemm;
+pub mod lanes;
 pub mod pack;
 pub mod pad;
 pub mod pairs;
@@ -78,6 +79,7 @@ pub const STEPS: &[StepDef] = &[
     pack::STEP,
     vectorize::STEP,
     winograd::STEP,
+    lanes::STEP,
     phases::STEP,
     scale::STEP,
     short_requantize::STEP,

@@ -126,7 +126,14 @@ fn plan(
             refusal
         });
     }
-    Ok(Build { algorithm, convolution, tiles, channels, sums })
+    let build = Build { algorithm, convolution, tiles, channels, sums };
+    let x = build.convolution.x.buffer;
+    if build.leaves() && build.convolution.x.border.is_none() && nest.stored()[x.idx()] {
+        let name = &nest.buffers[x.idx()].name;
+        return Err(Diagnostic::new(format!("tiles reach beyond `{name}`, which the nest fills"))
+            .help("apply it before inputs are copied, by `stage` or `border`"));
+    }
+    Ok(build)
 }
 
 fn divisors(n: u32) -> Vec<u32> {

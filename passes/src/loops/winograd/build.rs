@@ -245,8 +245,8 @@ impl Build {
         row.around(column.around(body))
     }
 
-    /// Whether tiles read what no window of the convolution does.
-    fn leaves(&self) -> bool {
+    /// Whether tiles reach beyond the outputs, and so read what no window of the convolution does.
+    pub fn leaves(&self) -> bool {
         self.tiles.covered() != [self.convolution.row().extent, self.convolution.column().extent]
     }
 
