@@ -23,7 +23,7 @@ fn wanted(rescale: Rescale, range: Range, factor: i32) -> Option<Wanted> {
     let Multiplier { value, shift } = rescale.multiplier;
     let steps = rescale.steps(range)?;
     let slope = (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32);
-    Some(Wanted { steps, slope, factor, dropped: (shift < 0).then_some(-shift as u32) })
+    Some(Wanted { steps, slope, factor, dropped: (shift < 0).then_some(-shift as u32), is_even: false })
 }
 
 /// A form of at most so many operations for all, whose offsets cost nothing.

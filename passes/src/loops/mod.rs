@@ -26,6 +26,8 @@ pub mod reorder;
 pub mod rescalings;
 pub mod scale;
 pub mod short_add;
+pub mod short_divide;
+pub mod short_form;
 pub mod short_requantize;
 pub mod simplify;
 pub mod split_reduction;
@@ -83,6 +85,7 @@ pub const STEPS: &[StepDef] = &[
     phases::STEP,
     scale::STEP,
     short_requantize::STEP,
+    short_divide::STEP,
     short_add::STEP,
     table::STEP,
     border::STEP,

@@ -22,15 +22,15 @@
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
-use ir::loops::{Buffer, Expr, Index, Init, LocalId, Nest, Prim, Role, Stmt};
-use ir::ty::Ty;
+use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
-use super::edit::{blocks_mut, fresh_local, fresh_name};
+use super::edit::blocks_mut;
+use super::short_form::{Channel, Channels};
 use super::step::{Arg, StepDef};
-use super::sum_offset::{Numbers, int, op, try_offset};
+use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
 use crate::proofs::multiples::{Difference, differences};
-use crate::proofs::short_forms::{self, Base, Constants, Cost, Form, Found, Query, Sign, Wanted};
+use crate::proofs::short_forms::{self, Cost, Query, Wanted};
 use crate::proofs::thresholds::Rescale;
 
 /// The step.
@@ -64,18 +64,19 @@ pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic
     let (mut at, mut first_refusal) = (0, None);
     while let Some(site) = sites(&nest.body).get(at).copied() {
         let site = Site::of(site);
-        let channels = channels(nest, at, &site)?;
-        match site.shortened(nest, at, &channels) {
+        let all = rescalings(nest, at, &site)?;
+        let number = all.channels.number();
+        match site.shortened(nest, at, &all) {
             Ok((shortened, cost)) => {
-                report.short[cost.operations as usize - 2] += channels.number();
+                report.short[cost.operations as usize - 2] += number;
                 *nest = shortened;
             }
             Err(failures) if any => {
-                report.literal += channels.number();
-                first_refusal.get_or_insert_with(|| site.refusal(failures, &channels));
+                report.literal += number;
+                first_refusal.get_or_insert_with(|| site.refusal(failures, &all));
                 at += 1;
             }
-            Err(failures) => return Err(site.refusal(failures, &channels).help(ANY_HELP)),
+            Err(failures) => return Err(site.refusal(failures, &all).help(ANY_HELP)),
         }
     }
     match first_refusal {
@@ -111,14 +112,14 @@ pub fn rescaled(nest: &Nest, sum: LocalId) -> Result<Rescaled, Diagnostic> {
     };
     let at = all.iter().position(|found| std::ptr::eq(*found, *expr)).expect("it is one of them");
     let site = Site::of(expr);
-    let channels = channels(nest, at, &site)?;
+    let all = rescalings(nest, at, &site)?;
     let Expr::Local(_, register) = &site.operand else { unreachable!("it was found by that") };
-    let (Some(wanted), Some(saturation)) = (site.wanted(&channels), site.saturation()) else {
+    let (Some(wanted), Some(saturation)) = (site.wanted(&all), all.channels.saturation()) else {
         return Err(Diagnostic::new(format!("the function of `{name}` is no step function of bytes")));
     };
     Ok(Rescaled {
         register: register.clone(),
-        table: channels.table.map(|(shape, index, _)| (shape, index)),
+        table: all.channels.table.map(|(shape, index, _)| (shape, index)),
         wanted,
         limits: saturation.limits,
         clamp: (site.min, site.max),
@@ -139,29 +140,10 @@ struct Site {
 }
 
 /// The rescalings that a site stands for.
-struct Channels {
-    /// Shape and index of the tables that give a number for each channel; `None` where all are the same.
-    table: Option<(Vec<u32>, Vec<Index>, String)>,
-    /// What is rescaled: the accumulator or, where a factor is taken off that divides it, what it arrives as.
-    x: Expr,
-    /// For each element of the tables what is known of it; `None` if nothing uses it.
-    of: Vec<Option<Channel>>,
-}
-
-/// A rescaling.
-#[derive(Clone, Copy, Debug)]
-struct Channel {
-    /// Without the factor.
-    accumulator: Interval,
-    factor: i32,
-    multiplier: Multiplier,
-}
-
-/// A saturation.
-struct Saturation {
-    prim: Prim,
-    bits: i32,
-    limits: (i32, i32),
+struct Rescalings {
+    channels: Channels,
+    /// For each channel; that of channels that nothing uses is 0.
+    multipliers: Vec<Multiplier>,
 }
 
 impl Site {
@@ -177,49 +159,55 @@ impl Site {
     }
 
     /// The nest with a form for all channels and what that takes, or how many channels have none.
-    fn shortened(&self, nest: &Nest, at: usize, channels: &Channels) -> Result<(Nest, Cost), usize> {
-        let n_channels = channels.number();
-        let (Some(wanted), Some(saturation)) = (self.wanted(channels), self.saturation()) else {
-            return Err(n_channels);
+    fn shortened(&self, nest: &Nest, at: usize, all: &Rescalings) -> Result<(Nest, Cost), usize> {
+        let channels = &all.channels;
+        let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
+            return Err(channels.number());
         };
-        let offset_is_free = offset_is_free(nest, channels);
+        let offset_is_free = channels.offset_is_free(nest);
         let query = Query {
             wanted: &wanted,
             limits: saturation.limits,
             clamp: (self.min, self.max),
             offset_is_free,
-            most: self.literal(channels),
+            most: self.literal(all),
         };
         let found = short_forms::find(&query)?;
-        let used: Vec<bool> = channels.of.iter().map(Option::is_some).collect();
-        let cost = found.cost(&used, offset_is_free);
+        let cost = found.cost(&channels.used(), offset_is_free);
         let mut shortened = nest.clone();
-        replace(&mut shortened, at, self, channels, &found);
+        let (before, value) = channels.written(&mut shortened, &found);
+        let replaced = edit_site(&mut shortened.body, &mut { at }, &mut |expr| {
+            *expr = value.clone();
+            before.clone()
+        });
+        assert!(replaced, "the site was found by its number");
         Ok((shortened, cost))
     }
 
-    fn wanted(&self, channels: &Channels) -> Option<Vec<Option<Wanted>>> {
-        channels
-            .of
-            .iter()
-            .map(|channel| channel.map_or(Some(None), |channel| self.wanted_of(channel).map(Some)))
-            .collect()
+    fn wanted(&self, all: &Rescalings) -> Option<Vec<Option<Wanted>>> {
+        let wanted = |(channel, multiplier): (&Option<Channel>, &Multiplier)| match channel {
+            Some(channel) => self.wanted_of(*channel, *multiplier).map(Some),
+            None => Some(None),
+        };
+        all.channels.of.iter().zip(&all.multipliers).map(wanted).collect()
     }
 
-    fn wanted_of(&self, Channel { accumulator: range, factor, multiplier }: Channel) -> Option<Wanted> {
+    fn wanted_of(&self, channel: Channel, multiplier: Multiplier) -> Option<Wanted> {
+        let Interval { low, high } = channel.accumulator;
         let rescale = Rescale { multiplier, zero: self.zero, min: self.min, max: self.max };
-        let steps = rescale.steps((range.low.try_into().ok()?, range.high.try_into().ok()?))?;
+        let steps = rescale.steps((low.try_into().ok()?, high.try_into().ok()?))?;
         let Multiplier { value, shift } = multiplier;
         let shift = shift.clamp(-31, 31);
         let slope = (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32);
-        Some(Wanted { steps, slope, factor, dropped: (shift < 0).then_some(-shift as u32) })
+        let dropped = (shift < 0).then_some(-shift as u32);
+        Some(Wanted { steps, slope, factor: channel.factor, dropped, is_even: false })
     }
 
     /// What [`super::expand_composites`] makes of it: a product, perhaps the sign, the second rounding and the saturation.
-    fn literal(&self, channels: &Channels) -> Cost {
-        let all = |of: &dyn Fn(&Channel) -> bool| channels.of.iter().flatten().all(of);
-        let rounds_far = all(&|channel| (-31..=-2).contains(&channel.multiplier.shift));
-        let goes_left = !all(&|channel| channel.multiplier.shift <= 0);
+    fn literal(&self, all: &Rescalings) -> Cost {
+        let used = || all.channels.of.iter().zip(&all.multipliers).filter(|(channel, _)| channel.is_some());
+        let rounds_far = used().all(|(_, multiplier)| (-31..=-2).contains(&multiplier.shift));
+        let goes_left = used().any(|(_, multiplier)| multiplier.shift > 0);
         let hides_sign = self.min >= self.zero;
         let rounding = if rounds_far { 1 + u32::from(!hides_sign) } else { ROUNDING };
         let factor = match &self.operand {
@@ -227,26 +215,14 @@ impl Site {
             Expr::Op { prim: Prim::Asr, .. } => 1,
             _ => 0,
         };
-        let loads = if channels.table.is_some() { 2 } else { 0 };
+        let loads = if all.channels.table.is_some() { 2 } else { 0 };
         let registers = 2 - loads + u32::from(self.zero != 0);
         Cost { operations: 2 + rounding + u32::from(goes_left) + factor, loads, registers }
     }
 
-    /// The narrowest one that holds every result.
-    fn saturation(&self) -> Option<Saturation> {
-        let (min, max) = (self.min, self.max);
-        if min == 0 && max < 1 << 16 && (max + 1).count_ones() == 1 {
-            let bits = (max + 1).trailing_zeros() as i32;
-            return Some(Saturation { prim: Prim::Usat, bits, limits: (min, max) });
-        }
-        let holds = |bits: &i32| min >= -(1 << (bits - 1)) && max < 1 << (bits - 1);
-        let bits = (1..=16).find(holds)?;
-        Some(Saturation { prim: Prim::Ssat, bits, limits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) })
-    }
-
-    fn refusal(&self, failures: usize, channels: &Channels) -> Diagnostic {
-        let (n_channels, most) =
-            (channels.number(), self.literal(channels).operations.min(short_forms::LONGEST));
+    fn refusal(&self, failures: usize, all: &Rescalings) -> Diagnostic {
+        let channels = &all.channels;
+        let (n_channels, most) = (channels.number(), self.literal(all).operations.min(short_forms::LONGEST));
         let message = format!(
             "cannot shorten `requantize`: {failures} of {n_channels} channels have no proven form of at most {most} operations with a common shift"
         );
@@ -262,13 +238,6 @@ impl Site {
 const ROUNDING: u32 = 5;
 /// Operations that a division stands for.
 const DIVISION: u32 = 4;
-
-impl Channels {
-    /// How many are used.
-    fn number(&self) -> usize {
-        self.of.iter().flatten().count()
-    }
-}
 
 /// Every `requantize` in a block, in the order of the text.
 fn sites(block: &[Stmt]) -> Vec<&Expr> {
@@ -328,10 +297,11 @@ fn edit_site(block: &mut Vec<Stmt>, nth: &mut usize, edit: &mut dyn FnMut(&mut E
 }
 
 /// What is rescaled at a site: bounds and factors of each channel.
-fn channels(nest: &Nest, at: usize, site: &Site) -> Result<Channels, Diagnostic> {
+fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalings, Diagnostic> {
     let table = tables(nest, site)?;
     let len = table.as_ref().map_or(1, |(shape, ..)| shape.iter().map(|extent| *extent as usize).product());
     let mut of: Vec<Option<Channel>> = vec![None; len];
+    let mut multipliers = vec![Multiplier { value: 0, shift: 0 }; len];
     let expr = sites(&nest.body)[at];
     let power = power_of_difference(nest, site);
     let (mut unknown, mut divides) = (false, site.quotient.is_some());
@@ -349,11 +319,8 @@ fn channels(nest: &Nest, at: usize, site: &Site) -> Result<Channels, Diagnostic>
         let accumulator = of[position]
             .map_or(place.operands[0], |known: Channel| known.accumulator.hull(place.operands[0]));
         divides &= factor.is_some() && of[position].is_none_or(|known| Some(known.factor) == factor);
-        of[position] = Some(Channel {
-            accumulator,
-            factor: factor.unwrap_or(1),
-            multiplier: Multiplier { value, shift },
-        });
+        of[position] = Some(Channel { accumulator, factor: factor.unwrap_or(1) });
+        multipliers[position] = Multiplier { value, shift };
     })?;
     if unknown {
         return Err(Diagnostic::new(
@@ -364,7 +331,8 @@ fn channels(nest: &Nest, at: usize, site: &Site) -> Result<Channels, Diagnostic>
         of.iter_mut().flatten().for_each(|channel| channel.factor = 1);
     }
     let dividend = site.quotient.as_ref().filter(|_| divides).map(|(dividend, _)| dividend);
-    Ok(Channels { x: dividend.unwrap_or(&site.operand).clone(), table, of })
+    let x = dividend.unwrap_or(&site.operand).clone();
+    Ok(Rescalings { channels: Channels { table, x, of, min: site.min, max: site.max }, multipliers })
 }
 
 /// What the quotient of a site takes off, if that divides the dividend, a multiple of `2^power` at least.
@@ -411,123 +379,5 @@ fn tables(nest: &Nest, site: &Site) -> Result<Option<(Vec<u32>, Vec<Index>, Stri
             first.2, other.2
         ))),
         None => Ok(Some(first.clone())),
-    }
-}
-
-/// Whether an offset of each channel can be part of what a sum starts with.
-fn offset_is_free(nest: &Nest, channels: &Channels) -> bool {
-    let mut trial = nest.clone();
-    let number = |channel: usize| if channel == 0 { 1 } else { 2 };
-    let offset = numbers(&mut trial, channels, "offset", &number);
-    try_offset(&mut trial, &channels.x, &offset).is_some()
-}
-
-/// Puts the form in the place of the site, and its offset into the initial value of the sum where that can be.
-fn replace(nest: &mut Nest, at: usize, site: &Site, channels: &Channels, found: &Found) {
-    let saturation = site.saturation().expect("the form was found for it");
-    let shape = found.shape;
-    let mut number = |suffix: &str, of: &dyn Fn(&Constants) -> i32| {
-        numbers(nest, channels, suffix, &|channel| of(&found.constants[channel]))
-    };
-    let multiplier = number("short", &|constants| constants.multiplier).expr();
-    let high = match shape.base {
-        Base::Constant => number("high", &|constants| constants.high).expr(),
-        Base::Zero | Base::Itself => int(0),
-    };
-    let sign = match shape.sign {
-        Some(Sign::Constant) => number("sign", &|constants| constants.sign).expr(),
-        _ => int(0),
-    };
-    let shift = match shape.shift {
-        Some(shift) => int(shift),
-        None => number("shift", &|constants| constants.shift).expr(),
-    };
-    let has_offset = found.constants.iter().any(|constants| constants.offset != 0);
-    let offset = has_offset.then(|| number("offset", &|constants| constants.offset));
-
-    let mut x = arriving(nest, &channels.x, shape.left, offset);
-    let mut before = Vec::new();
-    let is_read_twice = shape.sign.is_some() || shape.base == Base::Itself;
-    if is_read_twice && !matches!(x, Expr::Local(..)) {
-        let local = fresh_local(nest, "t", Ty::I32);
-        before.push(Stmt::Let(local, x));
-        x = Expr::Local(local, Vec::new());
-    }
-    let base = if shape.base == Base::Itself { x.clone() } else { high };
-    let base = with_sign(base, &x, shape.sign, sign);
-    let product = match (base == int(0), shape.rounds) {
-        (true, false) => op(Prim::MulHigh, vec![x, multiplier]),
-        (true, true) => op(Prim::MulHighRound, vec![x, multiplier]),
-        (false, false) => op(Prim::MulHighAdd, vec![base, x, multiplier]),
-        (false, true) => op(Prim::MulHighAddRound, vec![base, x, multiplier]),
-    };
-    let (product, asr) = match shape.shift {
-        Some(shift) => (product, shift),
-        None => (op(Prim::Asr, vec![product, shift]), 0),
-    };
-    let mut value = Expr::Op { prim: saturation.prim, args: vec![product], imm: vec![saturation.bits, asr] };
-    let (below, above) = leaves(site, channels, found);
-    if below {
-        value = op(Prim::Max, vec![value, int(site.min)]);
-    }
-    if above {
-        value = op(Prim::Min, vec![value, int(site.max)]);
-    }
-    let replaced = edit_site(&mut nest.body, &mut { at }, &mut |expr| {
-        *expr = value.clone();
-        before.clone()
-    });
-    assert!(replaced, "the site was found by its number");
-}
-
-/// The accumulator, shifted to the left and with its offset.
-fn arriving(nest: &mut Nest, x: &Expr, left: u32, offset: Option<Numbers>) -> Expr {
-    let shifted = match left {
-        0 => x.clone(),
-        left => op(Prim::Shl, vec![x.clone(), int(left as i32)]),
-    };
-    let Some(offset) = offset else { return shifted };
-    let free = if left == 0 { try_offset(nest, x, &offset) } else { None };
-    free.unwrap_or_else(|| op(Prim::Add, vec![offset.expr(), shifted]))
-}
-
-/// The base less what the sign takes off.
-fn with_sign(base: Expr, x: &Expr, sign: Option<Sign>, constant: Expr) -> Expr {
-    let negative = op(Prim::Asr, vec![x.clone(), int(31)]);
-    let taken = match sign {
-        None => return base,
-        Some(Sign::Power(0)) => negative,
-        Some(Sign::Power(power)) => op(Prim::Shl, vec![negative, int(power as i32)]),
-        Some(Sign::Constant) => op(Prim::Mul, vec![negative, constant]),
-    };
-    if base == int(0) { taken } else { op(Prim::Add, vec![base, taken]) }
-}
-
-/// Whether some accumulator gives less than `min`, and more than `max`, if nothing clamps behind the saturation.
-fn leaves(site: &Site, channels: &Channels, found: &Found) -> (bool, bool) {
-    let (mut below, mut above) = (false, false);
-    for (channel, constants) in channels.of.iter().zip(&found.constants) {
-        let Some(channel) = channel else { continue };
-        let form = Form { shape: found.shape, constants: *constants, factor: channel.factor };
-        let value = |a: i64| i32::try_from(a).ok().and_then(|a| form.apply(a)).expect("the range is proven");
-        below |= value(channel.accumulator.low) < site.min;
-        above |= value(channel.accumulator.high) > site.max;
-    }
-    (below, above)
-}
-
-/// A literal where all channels agree, else a table.
-fn numbers(nest: &mut Nest, channels: &Channels, suffix: &str, of: &dyn Fn(usize) -> i32) -> Numbers {
-    let mut used = (0..channels.of.len()).filter(|channel| channels.of[*channel].is_some()).map(of);
-    let first = used.next().unwrap_or(0);
-    match &channels.table {
-        Some((shape, at, name)) if !used.all(|number| number == first) => {
-            let bytes: Vec<u8> =
-                (0..channels.of.len()).flat_map(|channel| of(channel).to_le_bytes()).collect();
-            let name = fresh_name(nest, &format!("{name}_{suffix}"));
-            let role = Role::Const(Init::Data(bytes.into()));
-            Numbers::Table(nest.add_buffer(Buffer::new(name, Ty::I32, shape, role)), at.clone())
-        }
-        _ => Numbers::Same(first),
     }
 }

@@ -20,6 +20,8 @@ use super::thresholds::{Steps, agrees};
 
 /// How many of the nearest multipliers are tried.
 const NEAREST: [i128; 7] = [0, 1, -1, 2, -2, 3, -3];
+/// How far multipliers are off, by powers of two, where ties are at the same place of every step: a slope that is too steep parts them.
+const TILTS: [u32; 5] = [4, 8, 12, 16, 20];
 /// Multipliers that are tried where the result is the same for every accumulator.
 const ANY_MULTIPLIER: [i128; 5] = [0, 1 << 30, 1 << 24, 1 << 16, 1 << 31];
 /// How many shifts below the greatest are tried.
@@ -45,6 +47,8 @@ pub struct Wanted {
     pub factor: i32,
     /// The bits that its second rounding drops, where ties go away from zero.
     pub dropped: Option<u32>,
+    /// Whether all steps have the same length, and ties go away from zero: as of a division by a whole number.
+    pub is_even: bool,
 }
 
 /// What the high word of the product is added to.
@@ -395,7 +399,11 @@ impl Wanted {
         let middle = self.multiplier(shift, left);
         let near: Vec<i128> = match self.slope.0 {
             0 => ANY_MULTIPLIER.to_vec(),
-            _ => NEAREST.iter().map(|by| middle + by).filter(|m| *m > 0).collect(),
+            _ => {
+                let tilts = TILTS.iter().filter(|_| self.is_even).map(|by| 1 << by);
+                let nearest = NEAREST.iter().copied().chain(tilts);
+                nearest.map(|by| middle + by).filter(|m| *m > 0).collect()
+            }
         };
         near.into_iter().filter(|m| multipliers(base).contains(m)).find_map(|m| {
             let ways = Ways { shape, shift, sign, m };

@@ -1,0 +1,181 @@
+//! Writes a proven short form out: its constants as literals or tables, its operations, and the offset in what a sum starts with.
+
+use ir::loops::{Buffer, Expr, Index, Init, Nest, Prim, Role, Stmt};
+use ir::ty::Ty;
+
+use super::edit::{fresh_local, fresh_name};
+use super::sum_offset::{Numbers, int, op, try_offset};
+use crate::proofs::accumulators::Interval;
+use crate::proofs::short_forms::{Base, Constants, Form, Found, Sign};
+
+/// What is rescaled, channel by channel.
+pub struct Channels {
+    /// Shape, index and name of the tables that give a number for each channel; `None` where all are the same.
+    pub table: Option<(Vec<u32>, Vec<Index>, String)>,
+    /// The value that arrives: the accumulator times the factor.
+    pub x: Expr,
+    /// For each element of the tables what is known of it; `None` if nothing uses it.
+    pub of: Vec<Option<Channel>>,
+    /// The least result.
+    pub min: i32,
+    /// The greatest result.
+    pub max: i32,
+}
+
+/// The accumulator of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    /// Without the factor.
+    pub accumulator: Interval,
+    /// What it arrives multiplied by.
+    pub factor: i32,
+}
+
+/// A saturation.
+pub struct Saturation {
+    /// Signed or unsigned.
+    pub prim: Prim,
+    /// Its width.
+    pub bits: i32,
+    /// The least and the greatest value that it leaves.
+    pub limits: (i32, i32),
+}
+
+impl Channels {
+    /// How many are used.
+    pub fn number(&self) -> usize {
+        self.of.iter().flatten().count()
+    }
+
+    /// Whether each is used.
+    pub fn used(&self) -> Vec<bool> {
+        self.of.iter().map(Option::is_some).collect()
+    }
+
+    /// The narrowest saturation that holds every result.
+    pub fn saturation(&self) -> Option<Saturation> {
+        let (min, max) = (self.min, self.max);
+        if min == 0 && max < 1 << 16 && (max + 1).count_ones() == 1 {
+            let bits = (max + 1).trailing_zeros() as i32;
+            return Some(Saturation { prim: Prim::Usat, bits, limits: (min, max) });
+        }
+        let holds = |bits: &i32| min >= -(1 << (bits - 1)) && max < 1 << (bits - 1);
+        let bits = (1..=16).find(holds)?;
+        Some(Saturation { prim: Prim::Ssat, bits, limits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) })
+    }
+
+    /// Whether an offset of each channel can be part of what a sum starts with.
+    pub fn offset_is_free(&self, nest: &Nest) -> bool {
+        let mut trial = nest.clone();
+        let offset = self.numbers(&mut trial, "offset", &|channel: usize| if channel == 0 { 1 } else { 2 });
+        try_offset(&mut trial, &self.x, &offset).is_some()
+    }
+
+    /// The statements in front of the form, and its value; its offset goes into the initial value of the sum where that can be.
+    pub fn written(&self, nest: &mut Nest, found: &Found) -> (Vec<Stmt>, Expr) {
+        let saturation = self.saturation().expect("the form was found for it");
+        let shape = found.shape;
+        let mut number = |suffix: &str, of: &dyn Fn(&Constants) -> i32| {
+            self.numbers(nest, suffix, &|channel| of(&found.constants[channel]))
+        };
+        let multiplier = number("short", &|constants| constants.multiplier).expr();
+        let high = match shape.base {
+            Base::Constant => number("high", &|constants| constants.high).expr(),
+            Base::Zero | Base::Itself => int(0),
+        };
+        let sign = match shape.sign {
+            Some(Sign::Constant) => number("sign", &|constants| constants.sign).expr(),
+            _ => int(0),
+        };
+        let shift = match shape.shift {
+            Some(shift) => int(shift),
+            None => number("shift", &|constants| constants.shift).expr(),
+        };
+        let has_offset = found.constants.iter().any(|constants| constants.offset != 0);
+        let offset = has_offset.then(|| number("offset", &|constants| constants.offset));
+
+        let mut x = arriving(nest, &self.x, shape.left, offset);
+        let mut before = Vec::new();
+        let is_read_twice = shape.sign.is_some() || shape.base == Base::Itself;
+        if is_read_twice && !matches!(x, Expr::Local(..)) {
+            let local = fresh_local(nest, "t", Ty::I32);
+            before.push(Stmt::Let(local, x));
+            x = Expr::Local(local, Vec::new());
+        }
+        let base = if shape.base == Base::Itself { x.clone() } else { high };
+        let base = with_sign(base, &x, shape.sign, sign);
+        let product = match (base == int(0), shape.rounds) {
+            (true, false) => op(Prim::MulHigh, vec![x, multiplier]),
+            (true, true) => op(Prim::MulHighRound, vec![x, multiplier]),
+            (false, false) => op(Prim::MulHighAdd, vec![base, x, multiplier]),
+            (false, true) => op(Prim::MulHighAddRound, vec![base, x, multiplier]),
+        };
+        let (product, asr) = match shape.shift {
+            Some(shift) => (product, shift),
+            None => (op(Prim::Asr, vec![product, shift]), 0),
+        };
+        let mut value =
+            Expr::Op { prim: saturation.prim, args: vec![product], imm: vec![saturation.bits, asr] };
+        let (below, above) = self.leaves(found);
+        if below {
+            value = op(Prim::Max, vec![value, int(self.min)]);
+        }
+        if above {
+            value = op(Prim::Min, vec![value, int(self.max)]);
+        }
+        (before, value)
+    }
+
+    /// Whether some accumulator gives less than `min`, and more than `max`, if nothing clamps behind the saturation.
+    fn leaves(&self, found: &Found) -> (bool, bool) {
+        let (mut below, mut above) = (false, false);
+        for (channel, constants) in self.of.iter().zip(&found.constants) {
+            let Some(channel) = channel else { continue };
+            let form = Form { shape: found.shape, constants: *constants, factor: channel.factor };
+            let value =
+                |a: i64| i32::try_from(a).ok().and_then(|a| form.apply(a)).expect("the range is proven");
+            below |= value(channel.accumulator.low) < self.min;
+            above |= value(channel.accumulator.high) > self.max;
+        }
+        (below, above)
+    }
+
+    /// A literal where all channels agree, else a table.
+    fn numbers(&self, nest: &mut Nest, suffix: &str, of: &dyn Fn(usize) -> i32) -> Numbers {
+        let mut used = (0..self.of.len()).filter(|channel| self.of[*channel].is_some()).map(of);
+        let first = used.next().unwrap_or(0);
+        match &self.table {
+            Some((shape, at, name)) if !used.all(|number| number == first) => {
+                let bytes: Vec<u8> =
+                    (0..self.of.len()).flat_map(|channel| of(channel).to_le_bytes()).collect();
+                let name = fresh_name(nest, &format!("{name}_{suffix}"));
+                let role = Role::Const(Init::Data(bytes.into()));
+                Numbers::Table(nest.add_buffer(Buffer::new(name, Ty::I32, shape, role)), at.clone())
+            }
+            _ => Numbers::Same(first),
+        }
+    }
+}
+
+/// The accumulator, shifted to the left and with its offset.
+fn arriving(nest: &mut Nest, x: &Expr, left: u32, offset: Option<Numbers>) -> Expr {
+    let shifted = match left {
+        0 => x.clone(),
+        left => op(Prim::Shl, vec![x.clone(), int(left as i32)]),
+    };
+    let Some(offset) = offset else { return shifted };
+    let free = if left == 0 { try_offset(nest, x, &offset) } else { None };
+    free.unwrap_or_else(|| op(Prim::Add, vec![offset.expr(), shifted]))
+}
+
+/// The base less what the sign takes off.
+fn with_sign(base: Expr, x: &Expr, sign: Option<Sign>, constant: Expr) -> Expr {
+    let negative = op(Prim::Asr, vec![x.clone(), int(31)]);
+    let taken = match sign {
+        None => return base,
+        Some(Sign::Power(0)) => negative,
+        Some(Sign::Power(power)) => op(Prim::Shl, vec![negative, int(power as i32)]),
+        Some(Sign::Constant) => op(Prim::Mul, vec![negative, constant]),
+    };
+    if base == int(0) { taken } else { op(Prim::Add, vec![base, taken]) }
+}
