@@ -54,13 +54,14 @@ fn most_additions_take_one_rounding() {
     for _ in 0..40 {
         let plain = parse_nest(&random_addition(&mut rng, false)).expect("it is a nest");
         let mut short = plain.clone();
-        if short_add(&mut short).is_ok() {
-            shortened += 1;
-            assert!(!short.to_string().contains("requantize") && !short.to_string().contains("from_a"));
-            assert_eq!(all_pairs(&short), all_pairs(&plain), "{plain}{short}");
-        }
+        short_add(&mut short).expect("at least its first roundings can be looked up");
+        let text = short.to_string();
+        assert!(!text.contains("from_a"));
+        shortened += usize::from(!text.contains("requantize"));
+        assert_eq!(all_pairs(&short), all_pairs(&plain), "{plain}{short}");
     }
-    assert!(shortened >= 36, "{shortened} of 40");
+    println!("{shortened} of 40 additions round once");
+    assert!(shortened >= 38, "{shortened} of 40");
 }
 
 #[test]

@@ -24,6 +24,14 @@ pub struct ByteFunction {
     tables: BTreeMap<BufferId, (Ty, Arc<[u8]>)>,
 }
 
+/// A sum in a function of two bytes, each summand of which depends on one of them.
+pub struct Summands {
+    /// The sum.
+    sum: Expr,
+    /// For each input the values of its summand, from the least input on.
+    pub values: [Vec<i64>; 2],
+}
+
 /// Calls `new` for each store of the body whose value is a function of at most `most` bytes, and stores what it gives instead.
 /// Gives how many stores are such functions, and how many of them were replaced.
 pub fn replace(
@@ -68,6 +76,64 @@ impl ByteFunction {
     /// The least and the greatest value of an input.
     pub fn range(&self, input: usize) -> (i64, i64) {
         self.inputs[input].ty.range().expect("a byte has a range")
+    }
+
+    /// The position of an input in a table of 256 elements.
+    pub fn position(&self, input: usize) -> Expr {
+        match self.range(input).0 {
+            0 => self.word(input),
+            least => {
+                let args = vec![self.word(input), Expr::Int(-least, Ty::I32)];
+                Expr::Op { prim: Prim::Add, args, imm: Vec::new() }
+            }
+        }
+    }
+
+    /// The sum by which alone the function depends on its two inputs, if it is not only of loads.
+    pub fn summands(&self) -> Option<Summands> {
+        let sum = self.sum_in(&self.value)?;
+        let Expr::Op { args, .. } = &sum else { return None };
+        let of = |expr: &Expr| self.inputs.iter().position(|input| depends(expr, input));
+        let first = of(&args[0])?;
+        let (arg_of_first, arg_of_second) =
+            if first == 0 { (&args[0], &args[1]) } else { (&args[1], &args[0]) };
+        let values = |input: usize, arg: &Expr| {
+            let (low, high) = self.range(input);
+            (low..=high).map(|x| self.eval_of(arg, &[x, x])).collect::<Option<Vec<i64>>>()
+        };
+        let values = [values(0, arg_of_first)?, values(1, arg_of_second)?];
+        let is_longer = operations(&args[0]) + operations(&args[1]) > 2;
+        is_longer.then_some(Summands { sum, values })
+    }
+
+    /// The function with another sum, whose summands stand in the order of the inputs.
+    pub fn with_sum(&self, summands: &Summands, new: Expr) -> Expr {
+        fn replaced(expr: &Expr, old: &Expr, new: &Expr) -> Expr {
+            match expr {
+                expr if expr == old => new.clone(),
+                Expr::Op { prim, args, imm } => {
+                    let args = args.iter().map(|arg| replaced(arg, old, new)).collect();
+                    Expr::Op { prim: *prim, args, imm: imm.clone() }
+                }
+                other => other.clone(),
+            }
+        }
+        replaced(&self.value, &summands.sum, &new)
+    }
+
+    /// The innermost sum that depends on both inputs, with a summand for each; `None` if the value depends on them in another way.
+    fn sum_in(&self, expr: &Expr) -> Option<Expr> {
+        let [a, b] = &self.inputs[..] else { return None };
+        let Expr::Op { prim, args, .. } = expr else { return None };
+        let both: Vec<&Expr> = args.iter().filter(|arg| depends(arg, a) || depends(arg, b)).collect();
+        match both[..] {
+            [inner] => self.sum_in(inner),
+            [x, z] if *prim == Prim::Add => {
+                let each = |input: &Access| depends(x, input) != depends(z, input);
+                (each(a) && each(b) && depends(x, a) != depends(x, b)).then(|| expr.clone())
+            }
+            _ => None,
+        }
     }
 
     fn new(nest: &Nest, output: Ty, value: Expr, most: usize) -> Option<Self> {
@@ -171,6 +237,16 @@ impl ByteFunction {
             },
             _ => return None,
         })
+    }
+}
+
+/// Whether an expression reads an input.
+fn depends(expr: &Expr, input: &Access) -> bool {
+    match expr {
+        Expr::Load(access) => access == input,
+        Expr::Op { args, .. } => args.iter().any(|arg| depends(arg, input)),
+        Expr::Lookup(_, at) => depends(at, input),
+        Expr::Int(..) | Expr::Index(_) | Expr::Local(..) => false,
     }
 }
 

@@ -1,11 +1,9 @@
 //! `short-divide`: a sum that is divided by a constant and stored as a byte becomes a product and a saturation.
 //!
 //! ```text
-//! init { a = 0 }
-//! finish { y[c] = div add(a, select(lt(0, a), 32, -32)), 64 }
+//! finish { y[c] = div add(a, select(lt(0, a), 18, -18)), 36 }
 //! =>
-//! init { a = 8192 }
-//! finish { y[c] = ssat mul_high_add(-1, a, 67125248) {bits = 8, asr = 0} }
+//! finish { y[c] = ssat mul_high_round(a, 119304648) {bits = 8, asr = 0} }
 //! ```
 //!
 //! An average with rounding is a step function of its sum, as a rescaling is, and has the same proof ([`crate::proofs::short_forms`]):
@@ -15,7 +13,7 @@
 //! Legal where the stored value depends on nothing but literals and one sum, of not too many values, and has such a form.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Expr, LocalId, Nest, Prim, Stmt};
+use ir::loops::{Expr, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels};
@@ -44,8 +42,7 @@ pub const STEP: StepDef = StepDef {
 pub fn short_divide(nest: &mut Nest) -> Result<usize, Diagnostic> {
     let mut done = 0;
     let all = quotients(&nest.body);
-    let quotients: Vec<&Quotient> = all.iter().flatten().collect();
-    if quotients.is_empty() {
+    if all.iter().all(Option::is_none) {
         return Err(Diagnostic::new("no stored value is a quotient of one sum and a literal"));
     }
     let mut refused = None;
@@ -67,7 +64,6 @@ pub fn short_divide(nest: &mut Nest) -> Result<usize, Diagnostic> {
 
 /// A stored value that divides a sum.
 struct Quotient {
-    sum: LocalId,
     /// The sum as it is read.
     x: Expr,
     value: Expr,
@@ -90,9 +86,8 @@ impl Quotient {
     fn of(value: &Expr) -> Option<Self> {
         let mut quotient = None;
         let x = leaf(value, &mut None)?;
-        let Expr::Local(sum, _) = &x else { return None };
         divisor(value, &mut quotient);
-        Some(Self { sum: *sum, x: x.clone(), value: value.clone(), divisor: quotient? })
+        Some(Self { x, value: value.clone(), divisor: quotient? })
     }
 
     /// The nest with a form in the place of the store number `at`.

@@ -65,12 +65,7 @@ fn bytes(function: &ByteFunction) -> Option<Vec<u8>> {
 }
 
 fn lookup(function: &ByteFunction, buffer: BufferId) -> Expr {
-    let op = |prim, args| Expr::Op { prim, args, imm: Vec::new() };
-    let (least, _) = function.range(0);
-    let position = match least {
-        0 => function.word(0),
-        least => op(Prim::Add, vec![function.word(0), Expr::Int(-least, Ty::I32)]),
-    };
     let extend = if function.output == Ty::I8 { Prim::Sext } else { Prim::Zext };
-    op(extend, vec![Expr::Lookup(buffer, Box::new(position))])
+    let args = vec![Expr::Lookup(buffer, Box::new(function.position(0)))];
+    Expr::Op { prim: extend, args, imm: Vec::new() }
 }
