@@ -7,6 +7,7 @@
 
 pub mod files;
 pub mod judge;
+pub mod networks;
 pub mod operators;
 
 use std::fs;
