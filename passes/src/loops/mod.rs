@@ -4,6 +4,7 @@ pub mod basis;
 pub mod border;
 pub mod byte_function;
 pub mod collapse;
+pub mod common_term;
 pub mod dependence;
 pub mod distribute;
 pub mod edit;

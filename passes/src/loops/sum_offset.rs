@@ -16,6 +16,7 @@ use ir::loops::{
 };
 use ir::ty::Ty;
 
+use super::common_term::common_term;
 use super::edit::{blocks_mut, extended, fresh_name, fresh_var, visit_local_uses, visit_local_uses_of};
 
 /// A number for each channel, as an operand.
@@ -100,6 +101,9 @@ fn shift_sum(
         return None;
     }
     let inside = loops_in(&reduce.finish);
+    if shifted == [local] && shift_term(reduce, local, offset, &inside) {
+        return Some(());
+    }
     let mut init = reduce.init.clone();
     let mut made = Made::default();
     for local in shifted {
@@ -110,6 +114,26 @@ fn shift_sum(
     }
     reduce.init = init;
     Some(())
+}
+
+/// Adds the offset to a value that all registers of `local` contain; false where there is none, or the registers differ in the offset.
+fn shift_term(reduce: &mut Reduce, local: LocalId, offset: &Numbers, inside: &BTreeSet<VarId>) -> bool {
+    let mut used = Vec::new();
+    if let Numbers::Table(_, index) = offset {
+        index.iter().for_each(|index| index.vars(&mut used));
+    }
+    if !reduce.loops.is_empty() || !reduce.update.is_empty() || used.iter().any(|var| inside.contains(var)) {
+        return false;
+    }
+    let Some(term) = common_term(&reduce.init, local) else { return false };
+    for stmt in &mut reduce.init {
+        if let Stmt::Let(found, value) = stmt
+            && *found == term
+        {
+            *value = op(Prim::Add, vec![value.clone(), offset.expr()]);
+        }
+    }
+    true
 }
 
 /// The sums from which `local` is taken off, register by register, and that nothing else reads; `None` where it is not used
