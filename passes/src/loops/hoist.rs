@@ -145,7 +145,8 @@ fn value(like: &Read, index: Vec<Index>) -> Expr {
     }
 }
 
-fn check_registers(nest: &Nest, before: u32) -> Result<(), Diagnostic> {
+/// Refuses a nest that needs more registers than there are and more than `before`.
+pub(super) fn check_registers(nest: &Nest, before: u32) -> Result<(), Diagnostic> {
     let after = pressure(nest, &nest.body);
     if after > before && after + OPERANDS > REGISTERS {
         let message = format!(
@@ -157,7 +158,7 @@ fn check_registers(nest: &Nest, before: u32) -> Result<(), Diagnostic> {
 }
 
 /// The most registers that values which are carried, or kept for later, take at one place.
-fn pressure(nest: &Nest, block: &[Stmt]) -> u32 {
+pub(super) fn pressure(nest: &Nest, block: &[Stmt]) -> u32 {
     let words = |local: &LocalId| {
         let local = &nest.locals[local.idx()];
         local.ty.bytes().div_ceil(4) as u32 * local.shape.iter().product::<u32>()

@@ -3,6 +3,7 @@
 pub mod basis;
 pub mod border;
 pub mod byte_function;
+pub mod carry;
 pub mod collapse;
 pub mod common_term;
 pub mod dependence;
@@ -94,6 +95,7 @@ pub const STEPS: &[StepDef] = &[
     im2col::STEP,
     implicit_gemm::STEP,
     hoist::STEP,
+    carry::STEP,
 ];
 
 /// The pass called `name`.
