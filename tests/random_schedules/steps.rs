@@ -1,6 +1,6 @@
 //! Random steps, made from the usage line that each step has: so a new step takes part by being in the table.
 
-use ir::loops::{Buffer, Nest, Role, Stmt, VarId};
+use ir::loops::{Buffer, Loop, Nest, Role, Stmt, VarId};
 use ir::ty::Ty;
 use passes::loops::STEPS;
 use passes::loops::edit::loops;
@@ -31,6 +31,8 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
         "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
+        "kronecker" if rng.pick(0, 1) == 0 => in_lanes(nest, rng),
+        "carry" if rng.pick(0, 1) == 0 => carried(nest, rng),
         _ => Vec::new(),
     };
     if prepared.is_empty() { vec![step] } else { prepared }
@@ -100,6 +102,53 @@ fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&several).idx()];
     vec![parsed(&format!("distribute {axis} 1")), parsed(&format!("fuse {axis}.0 {axis}.1"))]
+}
+
+/// The loops within each other that stand directly around a sum, from the outermost of three on, and those of the sum.
+fn windows(nest: &Nest) -> Vec<([Loop; 3], Vec<Loop>)> {
+    let mut windows = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::For(row, body) = stmt
+            && let [Stmt::For(column, body)] = &body[..]
+            && let [Stmt::For(channel, body)] = &body[..]
+            && let [Stmt::Reduce(reduce)] = &body[..]
+        {
+            windows.push(([row.clone(), column.clone(), channel.clone()], reduce.loops.clone()));
+        }
+    });
+    windows
+}
+
+/// Two outputs at a time of a window that slides along the loop around a sum.
+fn in_lanes(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let windows = windows(nest);
+    if windows.is_empty() {
+        return Vec::new();
+    }
+    let ([row, column, channel], sum) = rng.of(&windows);
+    let name = |l: &Loop| nest.vars[l.var.idx()].clone();
+    let mut steps = vec![format!("reorder {} {} {}", name(&channel), name(&row), name(&column))];
+    if column.extent % 2 == 1 {
+        steps.push(format!("peel {} 1", name(&column)));
+    }
+    steps.extend(
+        sum.iter().map(|taps| format!("kronecker {} {} 2 at {}", name(&column), name(taps), name(&channel))),
+    );
+    steps.iter().map(|step| parsed(step)).collect()
+}
+
+/// A window that slides along the loop around a sum, its taps written out.
+fn carried(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let windows = windows(nest);
+    let input = nest.buffers.iter().find(|buffer| buffer.role == Role::Param);
+    let (false, Some(input)) = (windows.is_empty(), input) else { return Vec::new() };
+    let ([_, column, channel], sum) = rng.of(&windows);
+    let name = |l: &Loop| nest.vars[l.var.idx()].clone();
+    let mut steps = vec![format!("border {}", input.name)];
+    steps.push(format!("reorder {} {}", name(&channel), name(&column)));
+    steps.extend(sum.iter().map(|l| format!("unroll {}", name(l))));
+    steps.extend(["_border", ""].map(|end| format!("carry {}{end} at {}", input.name, name(&column))));
+    steps.iter().map(|step| parsed(step)).collect()
 }
 
 /// Inputs as halfwords in rows of whole words, and all loops of a reduction written out.

@@ -18,6 +18,7 @@ pub mod hoist;
 pub mod im2col;
 pub mod implicit_gemm;
 pub mod lanes;
+pub mod kronecker;
 pub mod pack;
 pub mod pad;
 pub mod pairs;
@@ -85,6 +86,7 @@ pub const STEPS: &[StepDef] = &[
     winograd::STEP,
     lanes::STEP,
     phases::STEP,
+    kronecker::STEP,
     scale::STEP,
     short_requantize::STEP,
     short_divide::STEP,

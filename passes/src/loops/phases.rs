@@ -484,7 +484,7 @@ fn outermost(nest: &Nest, axes: &[VarId]) -> VarId {
 }
 
 /// The factors of the product that is added to a sum.
-fn factors(itself: &Expr, value: &Expr) -> Option<[Expr; 2]> {
+pub(super) fn factors(itself: &Expr, value: &Expr) -> Option<[Expr; 2]> {
     let Expr::Op { prim: Prim::Add, args, .. } = value else { return None };
     let product = match &args[..] {
         [a, product] if a == itself => product,
@@ -524,7 +524,7 @@ fn before(buffer: &Buffer, index: &[Index], dim: usize) -> Vec<Vec<Index>> {
 }
 
 /// Every iteration of loops within each other, the first one outermost.
-fn assignments(loops: &[Loop]) -> Vec<Vec<(VarId, i64)>> {
+pub(super) fn assignments(loops: &[Loop]) -> Vec<Vec<(VarId, i64)>> {
     loops.iter().fold(vec![Vec::new()], |lists, l| {
         let longer = |list: Vec<(VarId, i64)>| {
             (0..i64::from(l.extent)).map(move |n| list.iter().copied().chain([(l.var, n)]).collect())
