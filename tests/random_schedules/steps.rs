@@ -31,7 +31,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
         "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
-        "kronecker" if rng.pick(0, 1) == 0 => in_lanes(nest, rng),
+        "kronecker" if rng.pick(0, 3) > 0 => in_lanes(nest, rng),
         "carry" if rng.pick(0, 1) == 0 => carried(nest, rng),
         _ => Vec::new(),
     };
@@ -105,7 +105,7 @@ fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// The loops within each other that stand directly around a sum, from the outermost of three on, and those of the sum.
-fn windows(nest: &Nest) -> Vec<([Loop; 3], Vec<Loop>)> {
+fn sliding(nest: &Nest) -> Vec<([Loop; 3], Vec<Loop>)> {
     let mut windows = Vec::new();
     nest.walk(&mut |_, stmt| {
         if let Stmt::For(row, body) = stmt
@@ -121,25 +121,27 @@ fn windows(nest: &Nest) -> Vec<([Loop; 3], Vec<Loop>)> {
 
 /// Two outputs at a time of a window that slides along the loop around a sum.
 fn in_lanes(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
-    let windows = windows(nest);
+    let windows = sliding(nest);
     if windows.is_empty() {
         return Vec::new();
     }
     let ([row, column, channel], sum) = rng.of(&windows);
-    let name = |l: &Loop| nest.vars[l.var.idx()].clone();
-    let mut steps = vec![format!("reorder {} {} {}", name(&channel), name(&row), name(&column))];
-    if column.extent % 2 == 1 {
-        steps.push(format!("peel {} 1", name(&column)));
+    let name = |l: &Loop| nest.vars[l.var.idx()].as_str();
+    let mut steps = Vec::new();
+    for [along, other] in [[&column, &row], [&row, &column]] {
+        steps.push(format!("reorder {} {} {}", name(&channel), name(other), name(along)));
+        if along.extent % 2 == 1 {
+            steps.push(format!("peel {} 1", name(along)));
+        }
+        let step = |taps| format!("kronecker {} {} 2 at {}", name(along), name(taps), name(&channel));
+        steps.extend(sum.iter().map(step));
     }
-    steps.extend(
-        sum.iter().map(|taps| format!("kronecker {} {} 2 at {}", name(&column), name(taps), name(&channel))),
-    );
     steps.iter().map(|step| parsed(step)).collect()
 }
 
 /// A window that slides along the loop around a sum, its taps written out.
 fn carried(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
-    let windows = windows(nest);
+    let windows = sliding(nest);
     let input = nest.buffers.iter().find(|buffer| buffer.role == Role::Param);
     let (false, Some(input)) = (windows.is_empty(), input) else { return Vec::new() };
     let ([_, column, channel], sum) = rng.of(&windows);
