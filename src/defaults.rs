@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Nest, Program};
 use isel_thumb2::emit::Names;
+use isel_thumb2::isa::Extension;
 use isel_thumb2::layer;
 use passes::defaults::{Draft, Traits, drafts};
 use passes::schedule::Schedule;
@@ -30,7 +31,7 @@ pub fn schedule(
     options: layer::Options,
     flash: Option<usize>,
 ) -> Result<Schedule, Diagnostic> {
-    let traits = Traits { dual_mac: true, unrolled_steps: UNROLLED_STEPS, unrolled_copies: UNROLLED_COPIES };
+    let traits = Traits { dual_mac: options.core.has(Extension::Dsp), unrolled_steps: UNROLLED_STEPS, unrolled_copies: UNROLLED_COPIES };
     let priced = |layer: &ir::loops::Layer| -> Vec<(Price, Draft)> {
         let drafts = drafts(&layer.nest, &traits).into_iter();
         drafts.filter_map(|draft| Some((price(&draft, options)?, draft))).collect()

@@ -22,18 +22,24 @@ const LARGE_ARENA_BYTES: u32 = (16 << 20) - (64 << 10);
 /// A board that QEMU emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Board {
+    /// Cortex-M3.
+    Mps2An385,
     /// Cortex-M4 with FPU.
     Mps2An386,
     /// Cortex-M7 with FPU.
     Mps2An500,
+    /// Cortex-M33 with DSP extension and FPU, in secure state.
+    Mps2An505,
 }
 
 impl Board {
     /// The board for a `--cpu` name, or `None` where none is emulated.
     pub fn of_cpu(cpu: &str) -> Option<Board> {
         match cpu {
+            "cortex-m3" => Some(Board::Mps2An385),
             "cortex-m4" => Some(Board::Mps2An386),
             "cortex-m7" => Some(Board::Mps2An500),
+            "cortex-m33" => Some(Board::Mps2An505),
             _ => None,
         }
     }
@@ -41,15 +47,19 @@ impl Board {
     /// QEMU's name for it.
     pub fn machine(self) -> &'static str {
         match self {
+            Board::Mps2An385 => "mps2-an385",
             Board::Mps2An386 => "mps2-an386",
             Board::Mps2An500 => "mps2-an500",
+            Board::Mps2An505 => "mps2-an505",
         }
     }
 
     fn linker_script(self) -> &'static str {
         match self {
+            Board::Mps2An385 => runtime::MPS2_AN385_LD,
             Board::Mps2An386 => runtime::MPS2_AN386_LD,
             Board::Mps2An500 => runtime::MPS2_AN500_LD,
+            Board::Mps2An505 => runtime::MPS2_AN505_LD,
         }
     }
 }

@@ -6,6 +6,7 @@ use ir::loops::Nest;
 use crate::cores::Core;
 use crate::emit::{Emitted, Names, emit};
 use crate::frame::Home;
+use crate::isa::Extension;
 use crate::mir::Function;
 use crate::regalloc::{Allocator, Assigned, Belady, Regalloc2, assign};
 use crate::schedule::Scheduler;
@@ -18,7 +19,7 @@ use crate::select::{Offsets, select};
 pub struct Options {
     /// The core.
     pub core: &'static dyn Core,
-    /// Whether the S registers may hold values; they never pass any.
+    /// Whether the S registers, where the core has some, may hold values; they never pass any.
     pub fpu: bool,
     /// The allocators that compete for each function, at least one: [`ALLOCATORS`].
     pub allocators: &'static [&'static (dyn Allocator + Sync)],
@@ -45,7 +46,7 @@ pub fn compile(
     names: &Names,
     options: Options,
 ) -> Result<Emitted, Diagnostic> {
-    let function = select(nest, offsets)?;
+    let function = select(nest, offsets, options.core)?;
     let mut contest = Contest { nest, names, options, best: None };
     let scheduler = Scheduler::new(&function, options.core);
     let (first, further) = options.allocators.split_first().expect("there is an allocator");
@@ -74,16 +75,21 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
+    /// Where values wait: not in S registers that the core lacks.
+    fn home(&self) -> Home {
+        Home { fpu: self.options.fpu && self.options.core.has(Extension::Fpu) }
+    }
+
     /// Prices the code that an allocator makes of a function; says whether it is the best so far.
     fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
-        let assigned = assign(function, allocator, &Home { fpu: self.options.fpu });
+        let assigned = assign(function, allocator, &self.home());
         let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.nest.name));
         let raw = self.price(&assigned);
         self.price(&settle(&assigned, self.options.core)) || raw
     }
 
     fn price(&mut self, assigned: &Assigned) -> bool {
-        let code = emit(assigned, Home { fpu: self.options.fpu }, self.names);
+        let code = emit(assigned, self.home(), self.names);
         let price = (code.cycles(self.options.core), code.code.bytes.len());
         let best = self.best.as_ref().is_none_or(|(best, _)| price < *best);
         if best {

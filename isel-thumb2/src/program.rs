@@ -9,7 +9,7 @@ use ir::loops::{BufferId, Nest, interp};
 use crate::emit::{Emitted, Names};
 use crate::entry::{self, Callee};
 use crate::layer::{self, Options};
-use crate::object::{self, ConstBlock, FpArch, ObjectSpec};
+use crate::object::{self, Architecture, ConstBlock, FpArch, ObjectSpec};
 use crate::select::Offsets;
 
 /// Constants begin at multiples of this many bytes: where linkers put them then changes no timing.
@@ -108,10 +108,12 @@ pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<O
     let deepest = layers.iter().map(|layer| layer.emitted.stack_bytes).max().unwrap_or(0);
     let uses_fpu = layers.iter().any(|layer| layer.emitted.uses_fpu);
     functions.extend(layers.into_iter().map(|layer| layer.emitted.code));
+    let architecture = settings.options.core.architecture();
     let spec = ObjectSpec {
         listing: settings.listing.clone(),
         producer: settings.producer.clone(),
-        fpu: uses_fpu.then_some(FpArch::V4Sp),
+        architecture,
+        fpu: uses_fpu.then_some(fp_arch(architecture)),
         functions,
         constants,
         ..ObjectSpec::default()
@@ -126,6 +128,14 @@ pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<O
         code_bytes: spec.functions.iter().map(|function| function.bytes.len() as u32).sum(),
         constants: spec.constants.into_iter().map(|block| (block.symbol, block.bytes.len() as u32)).collect(),
     })
+}
+
+/// The least FPU of an architecture: code only moves words through it.
+fn fp_arch(architecture: Architecture) -> FpArch {
+    match architecture {
+        Architecture::V7M | Architecture::V7EM => FpArch::V4Sp,
+        Architecture::V8MMain => FpArch::V5,
+    }
 }
 
 /// Takes the constants out of the layers; of those with the same contents only the first stays.

@@ -9,6 +9,7 @@
 #define SYST_CSR (*(volatile uint32_t *)0xE000E010) /* SysTick Control and Status Register */
 #define SYST_RVR (*(volatile uint32_t *)0xE000E014) /* SysTick Reload Value Register */
 #define TICK_CYCLES 499u
+#define MVFR0 (*(volatile uint32_t *)0xE000EF40) /* Media and VFP Feature Register 0: zero without an FPU */
 
 #define JUNK 0xA5u
 #define STACK_PAINT 0x5AC3A55Au
@@ -36,30 +37,39 @@ static void stop(const char *why, int code)
     semihosting_exit(code);
 }
 
-/* Calls run(arena) with mark, mark + 1, ... in s16 to s31 and r4 to r11.
+/* Calls run(arena) with mark, mark + 1, ... in s16 to s31, if there are any, and r4 to r11.
  * Gives a bit for each that differs afterwards: 0 to 7 for d8 to d15, 8 to 15 for r4 to r11, 16 for SP. */
-__attribute__((naked, noinline)) static uint32_t call_marked(void (*run)(void *), void *arena, uint32_t mark)
+__attribute__((naked, noinline)) static uint32_t call_marked(void (*run)(void *), void *arena, uint32_t mark,
+                                                             uint32_t has_fpu)
 {
-    (void)run, (void)arena, (void)mark;
+    (void)run, (void)arena, (void)mark, (void)has_fpu;
     __asm__ volatile(
         ".fpu fpv4-sp-d16\n\t"
         "push {r4-r11, lr}\n\t"
-        "vpush {d8-d15}\n\t"
-        "sub sp, #12\n\t"
+        "sub sp, #76\n\t"
         "str r2, [sp]\n\t"
         "str sp, [sp, #4]\n\t"
-        "mov r3, r0\n\t"
+        "str r3, [sp, #8]\n\t"
+        "mov r12, r0\n\t"
         "mov r0, r1\n\t"
+        "cmp r3, #0\n\t"
+        "beq 1f\n\t"
+        "add r1, sp, #12\n\t"
+        "vstmia r1, {d8-d15}\n\t"
         ".irp n, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
         "vmov s\\n, r2\n\t"
         "adds r2, #1\n\t"
         ".endr\n\t"
+        "b 2f\n"
+        "1:\n\t"
+        "adds r2, #16\n"
+        "2:\n\t"
         ".irp n, 4,5,6,7,8,9,10,11\n\t"
         "mov r\\n, r2\n\t"
         "adds r2, #1\n\t"
         ".endr\n\t"
         "bl bench_begin\n\t"
-        "blx r3\n\t"
+        "blx r12\n\t"
         "bl bench_end\n\t"
         "movs r0, #0\n\t"
         "mov r1, sp\n\t"
@@ -68,6 +78,9 @@ __attribute__((naked, noinline)) static uint32_t call_marked(void (*run)(void *)
         "it ne\n\t"
         "movne r0, #0x10000\n\t"
         "ldr r2, [sp]\n\t"
+        "ldr r3, [sp, #8]\n\t"
+        "cmp r3, #0\n\t"
+        "beq 3f\n\t"
         ".irp n, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
         "vmov r1, s\\n\n\t"
         "cmp r1, r2\n\t"
@@ -75,14 +88,19 @@ __attribute__((naked, noinline)) static uint32_t call_marked(void (*run)(void *)
         "orrne r0, #(1 << ((\\n - 16) / 2))\n\t"
         "adds r2, #1\n\t"
         ".endr\n\t"
+        "add r1, sp, #12\n\t"
+        "vldmia r1, {d8-d15}\n\t"
+        "b 4f\n"
+        "3:\n\t"
+        "adds r2, #16\n"
+        "4:\n\t"
         ".irp n, 4,5,6,7,8,9,10,11\n\t"
         "cmp r\\n, r2\n\t"
         "it ne\n\t"
         "orrne r0, #(1 << (\\n + 4))\n\t"
         "adds r2, #1\n\t"
         ".endr\n\t"
-        "add sp, #12\n\t"
-        "vpop {d8-d15}\n\t"
+        "add sp, #76\n\t"
         "pop {r4-r11, pc}");
 }
 
@@ -103,7 +121,7 @@ __attribute__((noinline)) static uint32_t run_measured(void)
 
     while (at < top)
         *at++ = STACK_PAINT;
-    changed = call_marked(tinyc_firmware.run, tinyc_firmware.arena, REGISTER_MARK);
+    changed = call_marked(tinyc_firmware.run, tinyc_firmware.arena, REGISTER_MARK, MVFR0 != 0);
     if (changed) {
         semihosting_print_hex(changed);
         stop(": the run changed these of d8-d15 (bits 0-7), r4-r11 (bits 8-15), sp (bit 16)", EXIT_REGISTERS);

@@ -18,9 +18,9 @@ void reset(void);
 void fault(void);
 void on_tick(void);
 
-/* Source of the order: Armv7-M Architecture Reference Manual, "The vector table". */
+/* Source of the order: Armv7-M Architecture Reference Manual, "The vector table"; Armv8-M adds a fault at 7. */
 __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
-    __stack_top, reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, on_tick,
+    __stack_top, reset, fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0, fault, on_tick,
 };
 
 void reset(void)

@@ -16,12 +16,16 @@ pub const DEMO_C: &str = include_str!("../c/demo.c");
 
 /// Sections, included by the scripts of the boards under this name.
 pub const SECTIONS_LD: &str = include_str!("../ld/sections.ld");
+/// The memory of the emulated Cortex-M3 board.
+pub const MPS2_AN385_LD: &str = include_str!("../ld/mps2-an385.ld");
 /// The memory of the emulated Cortex-M4 board.
 pub const MPS2_AN386_LD: &str = include_str!("../ld/mps2-an386.ld");
 /// The memory of the emulated Cortex-M7 board.
 pub const MPS2_AN500_LD: &str = include_str!("../ld/mps2-an500.ld");
+/// The memory of the emulated Cortex-M33 board.
+pub const MPS2_AN505_LD: &str = include_str!("../ld/mps2-an505.ld");
 
-/// `STARTUP_C`, compiled for both cores.
+/// `STARTUP_C`, compiled for every core.
 pub const STARTUP_O: &[u8] = include_bytes!("../prebuilt/startup.o");
-/// `DRIVER_C`, compiled for both cores.
+/// `DRIVER_C`, compiled for every core.
 pub const DRIVER_O: &[u8] = include_bytes!("../prebuilt/driver.o");

@@ -46,6 +46,9 @@ pub struct Arguments {
     /// How layers are computed: `none`, `default`, or a file as `tinyc build --emit schedule` prints it
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
+    /// Keep values out of the FPU registers of an emulated core
+    #[arg(long)]
+    no_fpu: bool,
     /// The right class of each case, a byte each: prints predictions beside labels, and the accuracy
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -77,14 +80,15 @@ pub fn main(arguments: &Arguments) -> Outcome {
         input::check_labels(labels, cases.len(), output_types(&graph)[0].len())?;
     }
     let schedule = schedule(arguments.schedule.as_deref(), || {
+        // On the host any schedule gives the same outputs.
         let target = cores::by_name(&arguments.on).unwrap_or(CORES[0]);
-        Ok(pipeline::default_schedule(&graph, target, true)?)
+        Ok(pipeline::default_schedule(&graph, target, !arguments.no_fpu)?)
     })?;
     let program = pipeline::program(&graph, schedule.as_ref(), &mut |_, _| {})
         .map_err(|error| Failed::in_file(arguments.schedule.as_deref(), vec![error]))?;
     let ran = match arguments.on.as_str() {
         HOST => on_host(&program, &cases)?,
-        name => on_core(&program, core(name), &cases)?,
+        name => on_core(&program, core(name), !arguments.no_fpu, &cases)?,
     };
     if let Some(path) = &arguments.output {
         let bytes: Vec<u8> = ran.outputs.iter().flatten().flatten().copied().collect();
@@ -121,18 +125,12 @@ fn on_host(program: &Program, cases: &Cases) -> Result<Ran, Failed> {
     Ok(Ran { outputs, report: None })
 }
 
-fn on_core(program: &Program, core: &'static dyn Core, cases: &Cases) -> Result<Ran, Failed> {
+fn on_core(program: &Program, core: &'static dyn Core, fpu: bool, cases: &Cases) -> Result<Ran, Failed> {
     let Some(board) = Board::of_cpu(core.name()) else {
         return Err(Diagnostic::new(format!("no board with `{}` is emulated", core.name())).into());
     };
-    let options = Options {
-        core,
-        prefix: &program.name,
-        stem: &program.name,
-        fpu: true,
-        run_until: false,
-        schedule: None,
-    };
+    let options =
+        Options { core, prefix: &program.name, stem: &program.name, fpu, run_until: false, schedule: None };
     let progress = Progress::new("layers");
     let compiled = pipeline::generate(program, String::new(), &options, &|done, all| progress.at(done, all))?;
     drop(progress);

@@ -1,4 +1,4 @@
-//! Cortex-M4: one instruction at a time, three pipeline stages.
+//! Cortex-M4: one instruction at a time, three pipeline stages; the pipeline serves the Cortex-M3 too.
 //!
 //! Sources: Cortex-M4 Technical Reference Manual r0p1 (DDI 0439), tables 3-1 and 3-2 for cycles of
 //! instructions, section 3.3.3 for loads and stores, table 7-1 for the FPU. The manual gives 1 to 3 cycles
@@ -6,6 +6,7 @@
 
 use super::{Address, Core, Machine, TICKS};
 use crate::isa::{Addressing, Class, Extension, Inst, Reg};
+use crate::object::Architecture;
 use crate::schedule::Style;
 
 /// The Cortex-M4 with its FPU.
@@ -26,8 +27,12 @@ impl Core for CortexM4 {
         Style::Grouped
     }
 
+    fn architecture(&self) -> Architecture {
+        Architecture::V7EM
+    }
+
     fn machine(&self) -> Box<dyn Machine> {
-        Box::new(Pipeline { ticks: 0, before: None })
+        Box::new(Pipeline::new(&COSTS))
     }
 
     fn branch_penalty(&self, taken: u64, _not_taken: u64) -> u64 {
@@ -35,15 +40,31 @@ impl Core for CortexM4 {
     }
 }
 
+/// Tables 3-1 and 3-2.
+const COSTS: Costs = Costs { mac: 1, long_mul: 1, long_mac: 1, write_back_waits: false };
+
+/// In what the cores with this pipeline differ.
+pub(super) struct Costs {
+    /// Cycles of a multiply-accumulate of words.
+    pub mac: u64,
+    /// Cycles of a 64-bit product.
+    pub long_mul: u64,
+    /// Cycles of a 64-bit multiply-accumulate.
+    pub long_mac: u64,
+    /// Whether an access that writes its base back never overlaps with the load before it.
+    pub write_back_waits: bool,
+}
+
 /// Cycles to refill the pipeline after a branch. A guess in the middle of the manual's 1 to 3.
-const REFILL: u64 = 2;
+pub(super) const REFILL: u64 = 2;
 
 /// Cycles of a division: the most that the manual gives.
 const DIVISION: u64 = 12;
 
 /// What came before decides what a load costs.
 #[derive(Clone)]
-struct Pipeline {
+pub(super) struct Pipeline {
+    costs: &'static Costs,
     ticks: u64,
     /// The instruction just before; none behind a branch.
     before: Option<Inst>,
@@ -69,6 +90,11 @@ impl Machine for Pipeline {
 }
 
 impl Pipeline {
+    /// At rest.
+    pub(super) fn new(costs: &'static Costs) -> Self {
+        Pipeline { costs, ticks: 0, before: None }
+    }
+
     fn cost(&self, inst: &Inst) -> u64 {
         let transfers = inst.transferred().count() as u64;
         let cycles = match inst.class() {
@@ -79,6 +105,7 @@ impl Pipeline {
                     2
                 }
             }
+            Class::Store if self.costs.write_back_waits && self.writes_back_behind_load(inst) => 2,
             // A store waits in the buffer unless its address takes an addition of registers (3.3.3).
             Class::Store if !has_index(inst) || self.pipelines(inst) => 1,
             Class::Store => 2,
@@ -88,6 +115,9 @@ impl Pipeline {
             Class::LoadReturn => 1 + transfers + REFILL,
             Class::Branch | Class::Call | Class::Return => 1 + REFILL,
             Class::Div => DIVISION,
+            Class::Mac => self.costs.mac,
+            Class::LongMul => self.costs.long_mul,
+            Class::LongMac => self.costs.long_mac,
             // Folded into a 16-bit instruction before it (table 3-1, note on IT).
             Class::It if self.before.is_some_and(|before| before.size() == 2) => 0,
             Class::It
@@ -105,9 +135,6 @@ impl Pipeline {
             | Class::Saturate
             | Class::Reverse
             | Class::Mul
-            | Class::Mac
-            | Class::LongMul
-            | Class::LongMac
             | Class::System
             | Class::FloatMove
             | Class::FloatToCore => 1,
@@ -120,10 +147,13 @@ impl Pipeline {
     /// (github.com/jnk0le/random).
     fn pipelines(&self, inst: &Inst) -> bool {
         let Some(before) = self.before.filter(|before| before.class() == Class::Load) else { return false };
-        let same_base = inst.class() == Class::Load
-            && inst.updated_base().is_some()
-            && inst.updated_base() == before.updated_base();
-        !same_base && !before.transferred().any(|reg| reads_at_address(inst, reg))
+        let same_base = self.costs.write_back_waits || inst.updated_base() == before.updated_base();
+        let waits = inst.class() == Class::Load && inst.updated_base().is_some() && same_base;
+        !waits && !before.transferred().any(|reg| reads_at_address(inst, reg))
+    }
+
+    fn writes_back_behind_load(&self, inst: &Inst) -> bool {
+        inst.updated_base().is_some() && self.before.is_some_and(|before| before.class() == Class::Load)
     }
 
     /// Whether data processing just before computed a register of the address (3.3.3).

@@ -9,6 +9,7 @@
 use super::{Address, Core, Machine, TICKS};
 use crate::isa::imm::ModImm;
 use crate::isa::{Addressing, Class, Cond, Extension, Form, ImmKind, Inst, Reg, Role};
+use crate::object::Architecture;
 use crate::schedule::Style;
 
 /// The Cortex-M7 with a single-precision FPU.
@@ -27,6 +28,10 @@ impl Core for CortexM7 {
 
     fn style(&self) -> Style {
         Style::Soonest
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture::V7EM
     }
 
     fn machine(&self) -> Box<dyn Machine> {
@@ -431,7 +436,7 @@ fn shape(inst: &Inst) -> Shape {
 }
 
 /// Whether the second operand is shifted, or is a constant that the shifter makes.
-fn uses_shifter(inst: &Inst) -> bool {
+pub(super) fn uses_shifter(inst: &Inst) -> bool {
     let mut imms = inst.row().imms.iter().zip(inst.imms());
     imms.any(|(imm, &raw)| match imm.kind {
         ImmKind::Shift => raw & 0xff != 0,

@@ -6,6 +6,8 @@
 
 pub mod address;
 pub mod function;
+pub mod m3;
+pub mod m33;
 pub mod m4;
 pub mod m7;
 
@@ -13,6 +15,7 @@ pub use address::{Address, Term};
 pub use function::{Edge, TimedBlock, TimedFunction, function_cycles, loop_cycles};
 
 use crate::isa::{Extension, Inst};
+use crate::object::Architecture;
 use crate::schedule::Style;
 
 /// A core.
@@ -25,6 +28,9 @@ pub trait Core: Sync {
 
     /// What orders of instructions should strive for.
     fn style(&self) -> Style;
+
+    /// The architecture, without the extensions.
+    fn architecture(&self) -> Architecture;
 
     /// A timing machine at rest: nothing is known of what came before.
     fn machine(&self) -> Box<dyn Machine>;
@@ -55,7 +61,7 @@ pub trait Machine {
 pub const TICKS: u64 = 1 << 20;
 
 /// Every core, a row each.
-pub const CORES: &[&dyn Core] = &[&m4::CortexM4, &m7::CortexM7];
+pub const CORES: &[&dyn Core] = &[&m3::CortexM3, &m4::CortexM4, &m7::CortexM7, &m33::CortexM33];
 
 /// The core that `--cpu` names.
 pub fn by_name(name: &str) -> Option<&'static dyn Core> {

@@ -252,7 +252,7 @@ impl Elf {
         let attributes = self.add_section(".ARM.attributes", SectionKind::Other);
         self.object.section_mut(attributes).flags =
             SectionFlags::Elf { sh_type: e::SHT_ARM_ATTRIBUTES, sh_flags: e::SectionFlags(0) };
-        self.object.append_section_data(attributes, &attributes::section(spec.fpu), 1);
+        self.object.append_section_data(attributes, &attributes::section(spec.architecture, spec.fpu), 1);
     }
 }
 

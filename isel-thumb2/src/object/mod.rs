@@ -11,8 +11,8 @@ mod patch;
 mod spec;
 
 pub use spec::{
-    ConstBlock, DataRange, FpArch, FrameChange, FrameInfo, FunctionCode, LineRow, ObjectSpec, Reloc,
-    RelocKind, SavedRegister, ZeroBlock,
+    Architecture, ConstBlock, DataRange, FpArch, FrameChange, FrameInfo, FunctionCode, LineRow, ObjectSpec,
+    Reloc, RelocKind, SavedRegister, ZeroBlock,
 };
 
 use std::fmt;

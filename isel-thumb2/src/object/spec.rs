@@ -9,6 +9,8 @@ pub struct ObjectSpec {
     pub listing: String,
     /// Who made it: `tinyc 0.1.0`.
     pub producer: String,
+    /// What the code is made for.
+    pub architecture: Architecture,
     /// The FPU whose S registers the code touches, or `None` where it touches none.
     pub fpu: Option<FpArch>,
     /// Each gets a section `.text.<symbol>`.
@@ -21,12 +23,24 @@ pub struct ObjectSpec {
     pub externals: Vec<String>,
 }
 
+/// The architecture of a core, for the build attributes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Architecture {
+    /// Armv7-M, as in the Cortex-M3; the code of every core here is made of it at least.
+    #[default]
+    V7M,
+    /// Armv7-M with the DSP extension, as in the Cortex-M4 and M7.
+    V7EM,
+    /// Armv8-M Mainline with the DSP extension, as in most Cortex-M33.
+    V8MMain,
+}
+
 /// The floating point extension of a core, for the build attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FpArch {
     /// FPv4-SP-D16, as in the Cortex-M4.
     V4Sp,
-    /// FPv5 with 16 double registers, single precision at least, as in the Cortex-M7.
+    /// FPv5 with 16 double registers, single precision at least, as in the Cortex-M7; the Cortex-M33 has single precision only.
     V5,
 }
 

@@ -52,6 +52,9 @@ impl Selector<'_> {
         if self.nest.ty(&args[0]) == ir::ty::Ty::I64 {
             return self.wide_op(prim, args);
         }
+        if let Some(word) = self.without_dsp(prim, args, imm)? {
+            return Ok(Val::Word(word));
+        }
         let word = match prim {
             Prim::Add => self.select_add(&args[0], &args[1])?,
             Prim::Sub => self.select_sub(&args[0], &args[1])?,

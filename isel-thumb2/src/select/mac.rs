@@ -9,13 +9,13 @@ use crate::mir::Group;
 
 /// Which half of a register a multiplication reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
+pub(super) enum Half {
     Bot,
     Top,
 }
 
 /// The pair and the half of it that an expression is.
-fn half_of(expr: &Expr) -> Option<(&Expr, Half)> {
+pub(super) fn half_of(expr: &Expr) -> Option<(&Expr, Half)> {
     match expr {
         Expr::Op { prim: Prim::Bot, args, .. } => Some((&args[0], Half::Bot)),
         Expr::Op { prim: Prim::Top, args, .. } => Some((&args[0], Half::Top)),
@@ -39,7 +39,7 @@ impl Selector<'_> {
     ) -> Result<Option<Reg>, Diagnostic> {
         if let Some([a, b]) = op_of(product, Prim::Mul) {
             let sum = self.word(sum)?;
-            if let (Some((n, n_half)), Some((m, m_half))) = (half_of(a), half_of(b)) {
+            if let Some([(n, n_half), (m, m_half)]) = self.halves_of(a, b) {
                 let (n, m, d) = (self.word(n)?, self.word(m)?, self.reg());
                 let inst = match (n_half, m_half) {
                     (Half::Bot, Half::Bot) => ops::smlabb(d, n, m, sum),
@@ -53,7 +53,7 @@ impl Selector<'_> {
             let mla = ops::mla(self.reg(), n, m, sum);
             return Ok(Some(self.push_def(mla)));
         }
-        if let Some([a, b]) = op_of(product, Prim::MulShift16) {
+        if let Some([a, b]) = op_of(product, Prim::MulShift16).filter(|_| self.has_dsp()) {
             let sum = self.word(sum)?;
             let (n, (m, half)) = (self.word(a)?, self.half(b)?);
             let inst = match half {
@@ -80,7 +80,7 @@ impl Selector<'_> {
 
     /// The low word of a product.
     pub(super) fn select_mul(&mut self, a: &Expr, b: &Expr) -> Result<Reg, Diagnostic> {
-        if let (Some((n, n_half)), Some((m, m_half))) = (half_of(a), half_of(b)) {
+        if let Some([(n, n_half), (m, m_half)]) = self.halves_of(a, b) {
             let (n, m, d) = (self.word(n)?, self.word(m)?, self.reg());
             return Ok(self.push_def(match (n_half, m_half) {
                 (Half::Bot, Half::Bot) => ops::smulbb(d, n, m),
@@ -103,6 +103,11 @@ impl Selector<'_> {
             Half::Top => ops::smulwt(self.reg(), n, m),
         };
         Ok(self.push_def(inst))
+    }
+
+    /// Both factors of a product, if they are halves and the core multiplies such.
+    fn halves_of<'e>(&self, a: &'e Expr, b: &'e Expr) -> Option<[(&'e Expr, Half); 2]> {
+        self.has_dsp().then_some([half_of(a)?, half_of(b)?])
     }
 
     /// A register and the half of it that holds the value; any word holds its own low half.

@@ -13,6 +13,7 @@ mod reuse;
 mod shift;
 mod touched;
 mod wide;
+mod without_dsp;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Atom, BufferId, Local, Loop, Nest, Reduce, Role, Stmt, VarId};
 use ir::ty::Ty;
 
+use crate::cores::Core;
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg, ops};
 use crate::memory::Touched;
@@ -31,11 +33,11 @@ use touched::Atoms;
 /// Where the buffers of a nest are: bytes from the start of the arena, none for constants.
 pub type Offsets = BTreeMap<BufferId, u32>;
 
-/// Selects instructions for a nest that the verifier accepted.
+/// Selects instructions of a core for a nest that the verifier accepted.
 ///
 /// Refuses what a pass must remove first: loads with a border, and composite operations.
-pub fn select(nest: &Nest, offsets: &Offsets) -> Result<Function, Diagnostic> {
-    let mut selector = Selector::new(nest, offsets);
+pub fn select(nest: &Nest, offsets: &Offsets, core: &dyn Core) -> Result<Function, Diagnostic> {
+    let mut selector = Selector::new(nest, offsets, core);
     selector.stmts(&nest.body)?;
     Ok(selector.function)
 }
@@ -52,6 +54,7 @@ enum Val {
 struct Selector<'a> {
     nest: &'a Nest,
     offsets: &'a Offsets,
+    core: &'a dyn Core,
     function: Function,
     /// The block that code is added to.
     block: BlockId,
@@ -81,7 +84,7 @@ struct Carried {
 }
 
 impl<'a> Selector<'a> {
-    fn new(nest: &'a Nest, offsets: &'a Offsets) -> Self {
+    fn new(nest: &'a Nest, offsets: &'a Offsets, core: &'a dyn Core) -> Self {
         let mut function = Function::default();
         let block = function.new_block(1);
         let arena = function.new_reg();
@@ -91,6 +94,7 @@ impl<'a> Selector<'a> {
         Self {
             nest,
             offsets,
+            core,
             function,
             block,
             arena,
