@@ -25,12 +25,15 @@ use ir::graph::ops::{Conv2d, DepthwiseConv2d, FullyConnected};
 use ir::graph::{Graph, Tensor};
 use ir::loops::{Layer, Nest, Program, interp};
 use ir::ty::{Quant, TensorType, Ty};
-use isel_thumb2::cores::CORES;
+use isel_thumb2::cores::{Core, by_name};
 use passes::schedule::Schedule;
 use rayon::prelude::*;
 use test_support::operators::{Rng, graph_of, memory};
 use test_support::{Model, all_models, repository};
 use tinyc::pipeline;
+
+/// The cores that the kernel measurements are of.
+const MEASURED: [&str; 2] = ["cortex-m4", "cortex-m7"];
 
 /// A row of the table.
 struct Family {
@@ -119,7 +122,7 @@ fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String>
     let subject = text.lines().find_map(|line| line.strip_prefix("// ")).ok_or("no comment names a model")?;
     let Some(graph) = graph(subject, models)? else { return Ok(None) };
     let layers = scheduled(&graph, &schedule)?;
-    let mut outcome = Outcome { layers: Vec::new(), macs: 0, cycles: vec![0; CORES.len()] };
+    let mut outcome = Outcome { layers: Vec::new(), macs: 0, cycles: vec![0; MEASURED.len()] };
     for layer in &layers {
         let cycles =
             layer.run().map_err(|error| format!("`{}`: {error}\n{}", layer.nest.name, layer.nest))?;
@@ -128,6 +131,10 @@ fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String>
         outcome.layers.push(layer.nest.name.clone());
     }
     Ok(Some(outcome))
+}
+
+fn measured() -> impl Iterator<Item = &'static dyn Core> {
+    MEASURED.iter().map(|name| by_name(name).expect("a core of ours"))
 }
 
 /// The network that a comment names.
@@ -229,7 +236,7 @@ impl Scheduled {
     fn run(&self) -> Result<Vec<u64>, String> {
         let cases = self.cases()?;
         let boards = emitted::ready();
-        CORES.iter().map(|core| emitted::run_as_compiled(&cases, *core, boards)).collect()
+        measured().map(|core| emitted::run_as_compiled(&cases, core, boards)).collect()
     }
 
     /// Random data and both extremes, with what the plain nest makes of them.
@@ -268,7 +275,7 @@ fn slices(memory: &mut [Vec<u8>]) -> Vec<&mut [u8]> {
 
 /// Cycles for one multiply-accumulate: found, wanted, and how much more that is.
 fn table(outcomes: &[(&&Family, Result<Option<Outcome>, String>)]) -> String {
-    let cores: Vec<String> = CORES.iter().map(|core| format!("{:>28}", core.name())).collect();
+    let cores: Vec<String> = measured().map(|core| format!("{:>28}", core.name())).collect();
     let mut out = format!("{:28}{:24}{}\n", "family", "layers", cores.concat());
     for (family, outcome) in outcomes {
         write!(out, "{:28}", family.name).expect("text grows");

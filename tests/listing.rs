@@ -9,6 +9,7 @@ use std::process::Command;
 
 use emitted::Case;
 use ir::loops::text::calls::RunFile;
+use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::emit::Emitted;
 use isel_thumb2::entry::{self, Callee};
 use isel_thumb2::listing::{Line, listing};
@@ -90,7 +91,7 @@ fn the_disassembly_of_an_object_is_our_listing() {
     for model in test_support::own_models() {
         for fpu in [true, false] {
             let Some(layers) = compiled::layers(&model.read(), fpu) else { continue };
-            let mut settings = compiled::settings(fpu);
+            let mut settings = compiled::settings(&CortexM4, fpu);
             settings.run_until = true;
             let mut functions: Vec<Emitted> = layers.iter().map(|layer| layer.emitted.clone()).collect();
             let callee = |layer: &Emitted| Callee { symbol: layer.code.symbol.clone(), line: 0 };

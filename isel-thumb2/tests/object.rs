@@ -6,8 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tinyc_isel_thumb2::object::{
-    self, ConstBlock, DataRange, FpArch, FrameInfo, FunctionCode, LineRow, ObjectSpec, Reloc, RelocKind,
-    SavedRegister, ZeroBlock,
+    self, Architecture, ConstBlock, DataRange, FpArch, FrameInfo, FunctionCode, LineRow, ObjectSpec, Reloc,
+    RelocKind, SavedRegister, ZeroBlock,
 };
 
 const GNU_LD: &str = "arm-none-eabi-ld";
@@ -28,6 +28,7 @@ fn model(prefix: &str, weight: i32, distance: u32) -> ObjectSpec {
     ObjectSpec {
         listing: format!("{prefix}.loops"),
         producer: "tinyc test".into(),
+        architecture: Architecture::V7EM,
         fpu: Some(FpArch::V4Sp),
         functions: vec![
             run_function(run, vec![at(2, RelocKind::ThmMovwAbs), at(6, RelocKind::ThmMovtAbs), call]),
@@ -216,6 +217,42 @@ fn binutils_read_the_object() {
     assert!(code.contains("adds\tr2, r2, r3") && code.contains(".word\t0x56781234"), "{code}");
     let debug = run(Command::new("arm-none-eabi-readelf").arg("--debug-dump").arg(&path));
     assert!(debug.contains("kws_layer_0_add") && !debug.contains("arning"), "{debug}");
+}
+
+/// The tags are those that the assembler writes for the same core.
+#[test]
+fn attributes_say_what_the_core_must_have() {
+    if !have(&["arm-none-eabi-readelf"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kws.o");
+    let attributes = |architecture, fpu| {
+        let spec = ObjectSpec { architecture, fpu, ..model("kws", 2, 4) };
+        std::fs::write(&path, object::write(&spec).unwrap()).unwrap();
+        run(Command::new("arm-none-eabi-readelf").arg("-A").arg(&path))
+    };
+    let cases = [
+        (Architecture::V7M, None, vec!["Tag_CPU_arch: v7\n", "Tag_THUMB_ISA_use: Thumb-2\n"]),
+        (Architecture::V7EM, None, vec!["Tag_CPU_arch: v7E-M\n"]),
+        (
+            Architecture::V8MMain,
+            Some(FpArch::V5),
+            vec![
+                "Tag_CPU_arch: v8-M.mainline\n",
+                "Tag_THUMB_ISA_use: Yes\n",
+                "Tag_FP_arch: FPv5/FP-D16 for ARMv8\n",
+                "Tag_ABI_HardFP_use: SP only\n",
+                "Tag_DSP_extension: Allowed\n",
+            ],
+        ),
+    ];
+    for (architecture, fpu, wanted) in cases {
+        let found = attributes(architecture, fpu);
+        assert!(found.contains("Tag_CPU_arch_profile: Microcontroller\n"), "{found}");
+        wanted.iter().for_each(|tag| assert!(found.contains(tag), "no `{tag}` in\n{found}"));
+        assert_eq!(found.contains("Tag_FP_arch"), fpu.is_some(), "{found}");
+    }
 }
 
 #[test]

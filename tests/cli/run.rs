@@ -24,24 +24,31 @@ fn has_emulator() -> bool {
 }
 
 /// Runs the digit classifier on all images and compares the bytes of its output.
-fn classifies_digits(on: &str) {
+fn classifies_digits(on: &str, more: &[&str]) {
     let folder = folder();
     let out = folder.path().join("out.bin");
-    let output = tinyc(["run", DIGITS, "--input", IMAGES, "--output", text(&out), "--on", on]);
+    let arguments = ["run", DIGITS, "--input", IMAGES, "--output", text(&out), "--on", on];
+    let output = tinyc(arguments.into_iter().chain(more.iter().copied()));
     assert!(output.status.success(), "{}", shown(&output));
-    assert!(std::fs::read(&out).unwrap() == bytes(GOLDEN), "{on} has other answers than the reference");
+    assert!(
+        std::fs::read(&out).unwrap() == bytes(GOLDEN),
+        "{on} {more:?} has other answers than the reference"
+    );
 }
 
 #[test]
 fn the_host_classifies_digits() {
-    classifies_digits("host");
+    classifies_digits("host", &[]);
 }
 
 #[test]
 fn the_boards_classify_digits() {
     if has_emulator() {
-        classifies_digits("cortex-m4");
-        classifies_digits("cortex-m7");
+        for core in ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"] {
+            classifies_digits(core, &[]);
+            classifies_digits(core, &["--schedule", "default"]);
+        }
+        classifies_digits("cortex-m4", &["--no-fpu"]);
     }
 }
 

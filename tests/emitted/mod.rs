@@ -13,8 +13,8 @@ use std::time::Duration;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
 use ir::loops::{BufferId, Nest, Role, interp};
-use isel_thumb2::cores::Core;
 use isel_thumb2::cores::m4::CortexM4;
+use isel_thumb2::cores::{CORES, Core};
 use isel_thumb2::layer::{ALLOCATORS, ORDERS, Options, Order};
 use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
 use isel_thumb2::regalloc::{Allocator, Belady, Regalloc2};
@@ -48,13 +48,23 @@ pub struct Device {
     pub fpu: bool,
 }
 
-/// Both cores, with S registers and without.
-pub const DEVICES: [Device; 4] = [
+/// Every core, with S registers where it has some, and without.
+pub const DEVICES: [Device; 6] = [
     Device { board: Board::Mps2An386, fpu: true },
     Device { board: Board::Mps2An500, fpu: true },
     Device { board: Board::Mps2An386, fpu: false },
     Device { board: Board::Mps2An500, fpu: false },
+    Device { board: Board::Mps2An385, fpu: false },
+    Device { board: Board::Mps2An505, fpu: true },
 ];
+
+impl Device {
+    /// The core of the board.
+    pub fn core(self) -> &'static dyn Core {
+        let is_there = |core: &&&dyn Core| Board::of_cpu(core.name()) == Some(self.board);
+        *CORES.iter().find(is_there).expect("every board has a core")
+    }
+}
 
 /// A nest with the memory of its parameters before it runs and after, by the interpreter.
 #[derive(Clone, Debug)]
@@ -180,34 +190,39 @@ impl Layout {
     }
 }
 
-fn settings(fpu: bool, rivals: Rivals) -> Settings {
+fn settings(core: &'static dyn Core, fpu: bool, rivals: Rivals) -> Settings {
     let Rivals { allocators, orders } = rivals;
     Settings {
         prefix: "test".into(),
         listing: "test.loops".into(),
         producer: "tinyc".into(),
-        options: Options { core: &CortexM4, fpu, allocators, orders },
+        options: Options { core, fpu, allocators, orders },
         run_until: false,
     }
 }
 
-/// The code of each case as the compiler chooses it; they must have different names.
+/// The code of each case as the compiler chooses it for the Cortex-M4; they must have different names.
 pub fn compile(cases: &[Case], fpu: bool) -> Result<Vec<CompiledLayer>, String> {
-    compile_with(cases, fpu, ALL)
+    compile_with(cases, &CortexM4, fpu, ALL)
 }
 
-fn compile_with(cases: &[Case], fpu: bool, rivals: Rivals) -> Result<Vec<CompiledLayer>, String> {
+fn compile_with(
+    cases: &[Case],
+    core: &'static dyn Core,
+    fpu: bool,
+    rivals: Rivals,
+) -> Result<Vec<CompiledLayer>, String> {
     let layout = Layout::new(cases);
     let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
-        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(fpu, rivals))
+        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(core, fpu, rivals))
             .map_err(|error| format!("`@{}`: {error}", case.nest.name))
     };
     cases.iter().zip(layout.offsets).map(layer).collect()
 }
 
-/// The object of compiled layers.
+/// The object of layers that were compiled for the Cortex-M4.
 pub fn object(layers: Vec<CompiledLayer>, fpu: bool) -> Result<Object, String> {
-    assemble(layers, &settings(fpu, ALL)).map_err(|error| error.to_string())
+    assemble(layers, &settings(&CortexM4, fpu, ALL)).map_err(|error| error.to_string())
 }
 
 /// Cases as one object, each a layer.
@@ -232,6 +247,13 @@ impl Program {
                 orders: const { &[Order::of(Style::Soonest, REGISTERS + 2)] },
             },
             (Board::Mps2An386, false) => Rivals { allocators: &[&Belady], orders: &[Order::SOURCE] },
+            (Board::Mps2An385, _) => Rivals {
+                allocators: &[&Regalloc2],
+                orders: const { &[Order::of(Style::Grouped, REGISTERS)] },
+            },
+            (Board::Mps2An505, _) => {
+                Rivals { allocators: &[&Belady], orders: const { &[Order::of(Style::Soonest, REGISTERS)] } }
+            }
             (Board::Mps2An500, false) => Rivals {
                 allocators: &[&Regalloc2],
                 orders: const { &[Order::of(Style::Grouped, REGISTERS + 1)] },
@@ -241,8 +263,9 @@ impl Program {
         for (number, case) in cases.iter_mut().enumerate() {
             case.nest.name = format!("{}_{number}", case.nest.name);
         }
-        let layers = compile_with(&cases, device.fpu, rivals)?;
-        let object = object(layers.clone(), device.fpu)?;
+        let layers = compile_with(&cases, device.core(), device.fpu, rivals)?;
+        let object = assemble(layers.clone(), &settings(device.core(), device.fpu, rivals))
+            .map_err(|error| error.to_string())?;
         Ok(Self { layers, object, layout: Layout::new(&cases), cases })
     }
 
@@ -285,10 +308,7 @@ pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
 /// it is only compiled.
 pub fn run_as_compiled(cases: &[Case], core: &'static dyn Core, boards: bool) -> Result<u64, String> {
     let one = &cases[..1];
-    let settings = Settings {
-        options: Options { core, fpu: true, allocators: ALLOCATORS, orders: ORDERS },
-        ..settings(true, ALL)
-    };
+    let settings = settings(core, true, ALL);
     let layout = Layout::new(one);
     let job = Job { nest: &one[0].nest, offsets: layout.offsets[0].clone(), lines: &[], line: 0 };
     let layer = compile_layer(&job, &settings).map_err(|error| error.to_string())?;

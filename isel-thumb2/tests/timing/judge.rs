@@ -21,7 +21,7 @@ pub fn cycles(core: &str, programs: &[Program]) -> Vec<f64> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("a.s"), firmware(programs)).expect("a temporary file");
-    std::fs::write(at("a.ld"), LAYOUT).expect("a temporary file");
+    std::fs::write(at("a.ld"), layout(core)).expect("a temporary file");
     run(Command::new("arm-none-eabi-as").args(["a.s", "-o", "a.o"]), folder.path());
     run(Command::new("arm-none-eabi-ld").args(["-T", "a.ld", "a.o", "-o", "a.elf"]), folder.path());
     let short = core.trim_start_matches("cortex-");
@@ -67,8 +67,14 @@ fn arguments() -> String {
     text + &format!("    movw r2, #{ITERATIONS}\n")
 }
 
-const LAYOUT: &str = "ENTRY(reset) SECTIONS { . = 0; .text : { *(.vectors) *(.text) } \
-                      . = 0x20000000; .bss (NOLOAD) : { *(.bss) } }";
+/// Where code and data are on the core's board.
+fn layout(core: &str) -> String {
+    let (code, data) = if core == "cortex-m33" { (0x1000_0000, 0x3800_0000) } else { (0, 0x2000_0000) };
+    format!(
+        "ENTRY(reset) SECTIONS {{ . = {code:#x}; .text : {{ *(.vectors) *(.text) }} \
+         . = {data:#x}; .bss (NOLOAD) : {{ *(.bss) }} stack_top = {data:#x} + 0x10000; }}"
+    )
+}
 
 /// Vectors, the FPU switched on, and the opening of the window that is counted.
 const START: &str = "
@@ -77,7 +83,7 @@ const START: &str = "
     .fpu fpv5-sp-d16
     .thumb
     .section .vectors, \"a\"
-    .word 0x20010000, reset
+    .word stack_top, reset
     .text
     .thumb_func
     .type reset, %function

@@ -2,7 +2,7 @@
 
 use tinyc_isel_thumb2::cores::{Edge, TimedBlock, TimedFunction};
 use tinyc_isel_thumb2::isa::imm::*;
-use tinyc_isel_thumb2::isa::{Inst, Reg, narrow, ops};
+use tinyc_isel_thumb2::isa::{Extension, Inst, Reg, narrow, ops};
 
 use crate::numbers::Numbers;
 
@@ -36,12 +36,13 @@ impl Program {
     }
 }
 
-/// The function of a seed.
-pub fn random(seed: u64) -> Program {
+/// The function of a seed, of instructions whose extension `has` accepts.
+pub fn random(seed: u64, has: &dyn Fn(Extension) -> bool) -> Program {
     let mut numbers = Numbers(seed);
     let mut block = |least: usize, most: usize| {
         let count = least + numbers.below(most - least);
-        (0..count).map(|_| instruction(&mut numbers)).collect::<Vec<Inst>>()
+        let legal = || std::iter::repeat_with(|| instruction(&mut numbers)).find(|inst| has(inst.row().ext));
+        std::iter::repeat_with(legal).take(count).flatten().collect::<Vec<Inst>>()
     };
     let mut blocks = [block(2, 12), block(4, 60), block(1, 10)];
     let one = Imm8::new(1).expect("a byte");
