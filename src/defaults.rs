@@ -31,7 +31,11 @@ pub fn schedule(
     options: layer::Options,
     flash: Option<usize>,
 ) -> Result<Schedule, Diagnostic> {
-    let traits = Traits { dual_mac: options.core.has(Extension::Dsp), unrolled_steps: UNROLLED_STEPS, unrolled_copies: UNROLLED_COPIES };
+    let traits = Traits {
+        dual_mac: options.core.has(Extension::Dsp),
+        unrolled_steps: UNROLLED_STEPS,
+        unrolled_copies: UNROLLED_COPIES,
+    };
     let priced = |layer: &ir::loops::Layer| -> Vec<(Price, Draft)> {
         let drafts = drafts(&layer.nest, &traits).into_iter();
         drafts.filter_map(|draft| Some((price(&draft, options)?, draft))).collect()

@@ -10,6 +10,7 @@ use ir::diag::Diagnostic;
 use ir::graph::{Graph, Value};
 use ir::loops::Program;
 use ir::ty::{TensorType, Ty};
+use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::cores::{self, CORES, Core};
 use tinyc::emulate::run_on;
 use tinyc::header;
@@ -81,7 +82,7 @@ pub fn main(arguments: &Arguments) -> Outcome {
     }
     let schedule = schedule(arguments.schedule.as_deref(), || {
         // On the host any schedule gives the same outputs.
-        let target = cores::by_name(&arguments.on).unwrap_or(CORES[0]);
+        let target = cores::by_name(&arguments.on).unwrap_or(&CortexM4);
         Ok(pipeline::default_schedule(&graph, target, !arguments.no_fpu)?)
     })?;
     let program = pipeline::program(&graph, schedule.as_ref(), &mut |_, _| {})
