@@ -54,13 +54,11 @@ fn expect_reference() {
 /// The tutorial gives the golden outputs on both cores, in about the cycles that it says.
 fn expect_tutorial() {
     let text = read(&document());
-    let snippets = snippets(&text);
-    assert!(snippets.len() > 2, "the tutorial has snippets");
     let models = all_models();
     let filled = fill(&text, &mut |mark| {
         let [cycles, name, layer] = mark.split(' ').collect::<Vec<_>>()[..] else { return None };
         let model = models.iter().find(|found| cycles == "cycles" && found.name == name)?;
-        Some(table(&stages(model, layer, &snippets)))
+        Some(table(&stages(model, layer, &snippets(&text, mark))))
     });
     println!("{}", marked(&filled, "cycles").join("\n"));
     if std::env::var_os("TINYC_BLESS").is_some() {
@@ -141,10 +139,16 @@ fn header(path: &Path) -> String {
         .replace("`]", "`")
 }
 
-/// The parts of the schedule that the tutorial builds, in order.
-fn snippets(text: &str) -> Vec<String> {
-    let parts = text.split("```schedule\n").skip(1);
-    parts.map(|part| part.split_once("```").expect("a snippet ends").0.to_string()).collect()
+/// The parts of the schedule that the tutorial around a mark builds, in order.
+fn snippets(text: &str, mark: &str) -> Vec<String> {
+    let mark = format!("<!-- {mark} -->");
+    let tutorial =
+        text.split("\n## ").find(|section| section.contains(&mark)).expect("a mark is in a section");
+    let parts = tutorial.split("```schedule\n").skip(1);
+    let snippets: Vec<String> =
+        parts.map(|part| part.split_once("```").expect("a snippet ends").0.to_string()).collect();
+    assert!(snippets.len() > 2, "a tutorial has snippets");
+    snippets
 }
 
 /// Runs a model without schedule, then after each snippet, whose steps are for `layer`.
