@@ -25,6 +25,9 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let step = random_step(nest, rng);
     let prepared = match step.name.as_str() {
+        "lanes" if winograd(&mut nest.clone(), 2, 1, None).is_ok() => {
+            ["pad k 4", "winograd 2", "stage x i8", "lanes k_in"].into_iter().map(parsed).collect()
+        }
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         "im2col" | "implicit-gemm" if rng.pick(0, 1) == 0 => windows(&step.name, nest, rng),

@@ -304,7 +304,7 @@ fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalings, Diagnos
     let mut multipliers = vec![Multiplier { value: 0, shift: 0 }; len];
     let expr = sites(&nest.body)[at];
     let power = power_of_difference(nest, site);
-    let (mut unknown, mut divides) = (false, site.quotient.is_some());
+    let (mut unknown, mut differs, mut divides) = (false, false, site.quotient.is_some());
     accumulators::visit(nest, Prim::Requantize, &mut |found, place| {
         if !std::ptr::eq(found, expr) {
             return;
@@ -315,17 +315,23 @@ fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalings, Diagnos
             unknown = true;
             return;
         };
+        let multiplier = Multiplier { value, shift };
+        differs |= of[position].is_some() && multipliers[position] != multiplier;
         let factor = if divides { factor_at(site, place, power) } else { None };
         let accumulator = of[position]
             .map_or(place.operands[0], |known: Channel| known.accumulator.hull(place.operands[0]));
         divides &= factor.is_some() && of[position].is_none_or(|known| Some(known.factor) == factor);
         of[position] = Some(Channel { accumulator, factor: factor.unwrap_or(1) });
-        multipliers[position] = Multiplier { value, shift };
+        multipliers[position] = multiplier;
     })?;
     if unknown {
         return Err(Diagnostic::new(
             "cannot shorten `requantize`: its multipliers and shifts are not constant",
         ));
+    }
+    if differs {
+        return Err(Diagnostic::new("cannot shorten `requantize`: its multipliers are no table here")
+            .help("apply the step before `hoist`"));
     }
     if !divides {
         of.iter_mut().flatten().for_each(|channel| channel.factor = 1);
