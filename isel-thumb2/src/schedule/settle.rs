@@ -145,3 +145,83 @@ fn issue(machine: &mut dyn Machine, unit: &Unit) {
         machine.issue(&coded.inst, coded.touched.as_ref().map(|touched| &touched.address));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cores::{m4::CortexM4, straight_line_cycles};
+    use crate::isa::imm::{Cond, Imm12, Shift};
+    use crate::isa::ops;
+    use crate::memory::{Place, Region, Touched};
+    use crate::select::asm;
+
+    fn r(n: u32) -> Reg {
+        Reg::core(n)
+    }
+
+    fn plain(inst: Inst) -> Coded {
+        Coded { inst, reloc: None, touched: None, stmt: 0 }
+    }
+
+    /// An access through r0 at an offset, which is also its place in the arena.
+    fn access(make: fn(Reg, Reg, Imm12) -> Inst, t: u32, offset: i64) -> Coded {
+        let place = Place { start: offset, terms: Vec::new() };
+        let touched = Some(Touched { region: Region::Arena, address: Default::default(), place });
+        Coded { touched, ..plain(make(r(t), r(0), Imm12::new(offset).expect("12 bits"))) }
+    }
+
+    fn after(code: &[Coded]) -> Vec<Inst> {
+        settled(code, &CortexM4).iter().map(|coded| coded.inst).collect()
+    }
+
+    #[test]
+    fn a_move_leaves_the_group_of_loads_that_it_stands_in() {
+        let code = [
+            access(ops::ldr, 1, 0),
+            plain(ops::vmov_to_s(Reg::s(0), r(4))),
+            access(ops::ldr, 4, 4),
+            plain(ops::add(r(5), r(1), r(4), Shift::NONE)),
+        ];
+        let insts = after(&code);
+        assert_eq!(insts[..3], [code[1].inst, code[0].inst, code[2].inst]);
+        assert_eq!(straight_line_cycles(&CortexM4, &insts), 5);
+    }
+
+    #[test]
+    fn registers_that_are_written_over_keep_their_order() {
+        let code = [
+            plain(ops::add(r(1), r(2), r(3), Shift::NONE)),
+            access(ops::ldr, 2, 0),
+            plain(ops::add(r(4), r(1), r(2), Shift::NONE)),
+            access(ops::ldr, 1, 4),
+            plain(ops::add(r(5), r(1), r(4), Shift::NONE)),
+        ];
+        assert_eq!(after(&code), code.each_ref().map(|coded| coded.inst));
+    }
+
+    #[test]
+    fn a_load_passes_a_store_only_where_they_are_apart() {
+        let code = |offset| [access(ops::ldr, 2, 8), access(ops::str, 2, 4), access(ops::ldr, 3, offset)];
+        let position = |offset| {
+            let load = code(offset)[2].inst;
+            after(&code(offset)).iter().position(|inst| *inst == load)
+        };
+        assert_eq!(position(0), Some(1));
+        assert_eq!(position(4), Some(2));
+    }
+
+    #[test]
+    fn what_is_conditional_stays_with_its_head_and_its_comparison() {
+        let code = [
+            plain(ops::cmp(r(1), r(2), Shift::NONE)),
+            plain(asm::it(Cond::Lt)),
+            plain(asm::mov_if(Cond::Lt, r(3), r(1))),
+            plain(ops::subs_imm(r(4), r(4), asm::small(1))),
+            access(ops::ldr, 5, 0),
+        ];
+        let insts = after(&code);
+        let at = |inst: &Inst| insts.iter().position(|have| have == inst).expect("it is still there");
+        assert_eq!(at(&code[2].inst), at(&code[1].inst) + 1);
+        assert!(at(&code[0].inst) < at(&code[1].inst) && at(&code[2].inst) < at(&code[3].inst));
+    }
+}
