@@ -28,6 +28,7 @@ pub mod phases;
 pub mod reorder;
 pub mod rescalings;
 pub mod scale;
+pub mod ring;
 pub mod short_add;
 pub mod short_divide;
 pub mod short_form;
@@ -96,6 +97,7 @@ pub const STEPS: &[StepDef] = &[
     stage::STEP,
     im2col::STEP,
     implicit_gemm::STEP,
+    ring::STEP,
     hoist::STEP,
     carry::STEP,
 ];

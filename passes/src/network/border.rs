@@ -73,3 +73,15 @@ pub fn border(program: &mut Program, tensor: usize) -> Result<(), Diagnostic> {
     let extents = before.iter().zip(&ends).map(|(before, end)| before + end).collect();
     reframe(program, tensor, &Frame { before, extents, ..old }, value as i32)
 }
+
+/// Whether a layer reads beyond the edges of the tensor.
+pub fn is_read_beyond(program: &Program, tensor: usize) -> bool {
+    let mut found = false;
+    for user in users(program, tensor) {
+        let mut body = program.layers[user.layer].nest.body.clone();
+        visit_loads(&mut body, &mut Extents::new(), &mut |access, _| {
+            found |= access.buffer == user.param && access.border.is_some();
+        });
+    }
+    found
+}

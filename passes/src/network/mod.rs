@@ -6,7 +6,9 @@
 
 pub mod border;
 pub mod encode;
+pub mod join;
 pub mod layout;
+pub mod rows;
 pub mod view;
 
 use ir::diag::Diagnostic;
@@ -46,7 +48,7 @@ pub enum Run {
 }
 
 /// Every rewrite that scopes of tensors and bands can name.
-pub const STEPS: &[ProgramStep] = &[border::STEP, layout::STEP, encode::STEP];
+pub const STEPS: &[ProgramStep] = &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP];
 
 /// Finds the rewrite that a step names and applies it.
 pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<(), Diagnostic> {

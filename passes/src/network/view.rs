@@ -125,16 +125,11 @@ pub fn reframe(program: &mut Program, tensor: usize, frame: &Frame, around: i32)
             Diagnostic::new(format!("{found} layers write it")).help("legal where one layer writes it")
         );
     };
-    let own: Vec<u32> = slot.ty.shape.iter().map(|extent| *extent as u32).collect();
     let align = slot.map.align.max(WORD_BYTES);
+    let own = own(slot);
     for user in &users {
         let nest = &mut program.layers[user.layer].nest;
-        let seen = View { param: user.param, own: &own, old: &old, new: frame, around };
-        let rewritten = seen.rewrite(nest);
-        rewritten.map_err(|error| Diagnostic {
-            message: format!("`{}`: {}", nest.name, error.message),
-            ..error
-        })?;
+        View { param: user.param, own: &own, old: &old, new: frame, around }.rewrite(nest)?;
         let map = &mut nest.buffers[user.param.idx()].map;
         map.align = map.align.max(align);
     }
@@ -145,6 +140,25 @@ pub fn reframe(program: &mut Program, tensor: usize, frame: &Frame, around: i32)
     let map = &mut program.tensors[tensor].map;
     *map = StorageMap { dims: frame.map(), align, slack: map.slack };
     Ok(())
+}
+
+/// Lets all layers see the tensor with one shape, its own with what is around it.
+pub fn agree(program: &mut Program, tensor: usize) -> Result<(), Diagnostic> {
+    let slot = &program.tensors[tensor];
+    let frame = Frame::of(slot).ok_or_else(|| Diagnostic::new("its map is no order of its dimensions"))?;
+    let own = own(slot);
+    for user in users(program, tensor) {
+        let nest = &mut program.layers[user.layer].nest;
+        if nest.buffers[user.param.idx()].shape != frame.extents {
+            View { param: user.param, own: &own, old: &frame, new: &frame, around: 0 }.rewrite(nest)?;
+        }
+    }
+    Ok(())
+}
+
+/// The extents of a tensor itself.
+fn own(slot: &TensorSlot) -> Vec<u32> {
+    slot.ty.shape.iter().map(|extent| *extent as u32).collect()
 }
 
 /// A parameter whose shape and accesses follow the tensor.
@@ -159,6 +173,11 @@ struct View<'a> {
 
 impl View<'_> {
     fn rewrite(&self, nest: &mut Nest) -> Result<(), Diagnostic> {
+        let result = self.rewritten(nest);
+        result.map_err(|error| Diagnostic { message: format!("`{}`: {}", nest.name, error.message), ..error })
+    }
+
+    fn rewritten(&self, nest: &mut Nest) -> Result<(), Diagnostic> {
         let buffer = &nest.buffers[self.param.idx()];
         let (elem, shape) = (buffer.elem, buffer.shape.clone());
         if looks_up(&nest.body, self.param) {
