@@ -78,12 +78,8 @@ fn models_are_exact_however_their_tensors_lie() {
             expect_exact(&program, cases, &format!("{} with {name}:\n{text}", model.name));
             let arena =
                 |program: &Program| lowering::memory::place(program).expect("the model is small").arena_bytes;
-            format!(
-                "{:28} {name:10} arena {:6} B, {:6} B without",
-                model.name,
-                arena(&program),
-                arena(&plain)
-            )
+            let (before, after) = (arena(&plain), arena(&program));
+            Some(format!("{:24} {name:16} arena {after:6} B, {before:6} B without", model.name))
         })
         .collect();
     println!("{}", lines.join("\n"));

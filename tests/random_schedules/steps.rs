@@ -36,6 +36,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
         "kronecker" if rng.pick(0, 3) > 0 => in_lanes(nest, rng),
         "carry" if rng.pick(0, 1) == 0 => carried(nest, rng),
+        "ring" | "rows" if rng.pick(0, 1) == 0 => ringed(nest, rng),
         _ => Vec::new(),
     };
     if prepared.is_empty() { vec![step] } else { prepared }
@@ -154,6 +155,18 @@ fn carried(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     steps.extend(sum.iter().map(|l| format!("unroll {}", name(l))));
     steps.extend(["_border", ""].map(|end| format!("carry {}{end} at {}", input.name, name(&column))));
     steps.iter().map(|step| parsed(step)).collect()
+/// A copy of the first parameter that is filled row by row, just before the outermost loop reads the row.
+fn ringed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let Some(Stmt::For(l, _)) = nest.body.last() else { return Vec::new() };
+    let (buffer, axis) = (&nest.buffers[0].name, &nest.vars[l.var.idx()]);
+    if rng.pick(0, 2) == 0 {
+        return vec![parsed(&format!("stage {buffer} i8")), parsed("rows 1")];
+    }
+    let fused = format!("fuse {buffer}_panel_0 {axis}");
+    [format!("stage {buffer} i8"), fused, format!("ring {buffer}_panel 1")]
+        .iter()
+        .map(|step| parsed(step))
+        .collect()
 }
 
 /// Inputs as halfwords in rows of whole words, and all loops of a reduction written out.

@@ -29,6 +29,7 @@ pub mod reorder;
 pub mod rescalings;
 pub mod scale;
 pub mod ring;
+pub mod rows;
 pub mod short_add;
 pub mod short_divide;
 pub mod short_form;
@@ -98,6 +99,7 @@ pub const STEPS: &[StepDef] = &[
     im2col::STEP,
     implicit_gemm::STEP,
     ring::STEP,
+    rows::STEP,
     hoist::STEP,
     carry::STEP,
 ];

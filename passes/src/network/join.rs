@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The names of the first layer's loops, values and buffers begin with `a.` from then on, those of the second with `b.`, and so on. What
-//! several of the layers use has one shape afterwards, that of the tensor. The layer is called `band_` and the names of its parts; multiply-
+//! several of the layers use has one shape afterwards, that of the tensor, with its border around it where that is read: scratch can have no
+//! other. The layer is called `band_` and the names of its parts; multiply-
 //! accumulates and the operators that it stems from are those of all.
 //!
 //! Always legal for up to 26 layers, unless one of them has accesses to words of a tensor that others see with another shape.
@@ -25,6 +26,7 @@ use ir::loops::{
     VarId,
 };
 
+use super::border::{border, is_read_beyond};
 use super::view::{agree, users};
 use super::{ProgramStep, Run};
 use crate::loops::edit::visit_indices;
@@ -53,6 +55,9 @@ pub fn join(program: &mut Program, layers: Range<usize>) -> Result<Vec<BufferId>
         )));
     }
     for tensor in 0..program.tensors.len() {
+        if is_inner(program, tensor, &layers) && is_read_beyond(program, tensor) {
+            border(program, tensor)?;
+        }
         let n_inside = users(program, tensor).iter().filter(|user| layers.contains(&user.layer)).count();
         if n_inside > 1 {
             agree(program, tensor)?;
