@@ -104,7 +104,7 @@ fn by_rows(nest: &mut Nest, count: u32) -> Result<(), Diagnostic> {
     let groups = if is_fed(nest, &stages, &folded) { folded } else { groups(&needs, false) };
     emit(nest, &stages, &groups);
     simplify(nest);
-    make_rings(nest);
+    make_rings(nest, &stages);
     Ok(())
 }
 
@@ -114,8 +114,7 @@ fn rows_outermost(nest: &mut Nest, at: usize) -> Result<(), Diagnostic> {
     let var = l.var;
     let mut width = None;
     visit_accesses(&mut nest.body[at..=at].to_vec(), &mut Extents::new(), &mut |access, _| {
-        let row = &access.index[row_dim(nest, access.buffer)];
-        for (_, atom) in &row.terms {
+        for (_, atom) in &row_of(nest, access.buffer, &access.index).terms {
             if let Atom::Div(inner, n) = atom
                 && **inner == Index::var(var)
             {
@@ -131,7 +130,8 @@ fn rows_outermost(nest: &mut Nest, at: usize) -> Result<(), Diagnostic> {
 
 impl Stage {
     fn of(nest: &Nest, stmt: &Stmt) -> Result<Stage, Diagnostic> {
-        let stores = stores(stmt);
+        let mut stores = stores(stmt);
+        stores.retain(|(buffer, _)| !is_private(nest, stmt, *buffer));
         let Some((writes, _)) = stores.first().cloned() else {
             return Err(Diagnostic::new("a statement writes nothing"));
         };
@@ -145,9 +145,8 @@ impl Stage {
             let (axis, body) = (Some(l.var), body.clone());
             return Ok(Stage { axis, body, extent: l.extent, writes, step: 1, first: 0 });
         }
-        let dim = row_dim(nest, writes);
-        let row = stores[0].1[dim].clone();
-        if stores.iter().any(|(buffer, index)| *buffer != writes || index[dim] != row) {
+        let row = row_of(nest, writes, &stores[0].1);
+        if stores.iter().any(|(buffer, index)| *buffer != writes || row_of(nest, writes, index) != row) {
             return Err(odd());
         }
         let constant =
@@ -177,9 +176,22 @@ impl Stage {
     }
 }
 
-/// The dimension of a buffer that its rows follow each other along.
-fn row_dim(nest: &Nest, buffer: BufferId) -> usize {
-    nest.buffers[buffer.idx()].shape.iter().position(|extent| *extent > 1).unwrap_or(0)
+/// Whether it is scratch that no other statement of the nest uses.
+fn is_private(nest: &Nest, stmt: &Stmt, buffer: BufferId) -> bool {
+    let uses = |other: &Stmt| {
+        let mut block = [other.clone()];
+        let mut found = looks_up(&block, buffer);
+        visit_accesses(&mut block, &mut Extents::new(), &mut |access, _| found |= access.buffer == buffer);
+        found
+    };
+    let mut others = nest.body.iter().filter(|other| *other != stmt);
+    nest.buffers[buffer.idx()].role == Role::Scratch && !others.any(uses)
+}
+
+/// The row that an element of a buffer is in: rows follow each other along the outermost dimension that is longer than 1.
+fn row_of(nest: &Nest, buffer: BufferId, index: &[Index]) -> Index {
+    let dim = nest.buffers[buffer.idx()].shape.iter().position(|extent| *extent > 1).unwrap_or(0);
+    index.get(dim).cloned().unwrap_or(Index::constant(0))
 }
 
 /// Everything that a statement writes.
@@ -248,12 +260,12 @@ fn furthest(nest: &Nest, stage: &Stage, buffer: BufferId, iterations: u32) -> Op
     if iterations == 0 {
         return None;
     }
-    let dim = row_dim(nest, buffer);
     let mut furthest = None;
     let mut around: Extents = stage.axis.iter().map(|axis| (*axis, iterations)).collect();
     visit_accesses(&mut stage.body.clone(), &mut around, &mut |access, around| {
         if access.buffer == buffer {
-            let (_, high) = access.index[dim].range(&|var| (0, i64::from(around[&var]) - 1));
+            let row = row_of(nest, buffer, &access.index);
+            let (_, high) = row.range(&|var| (0, i64::from(around[&var]) - 1));
             furthest = furthest.max(Some(high));
         }
     });
@@ -376,9 +388,12 @@ fn part(
 }
 
 /// Keeps as few rows of each scratch as are needed.
-fn make_rings(nest: &mut Nest) {
-    for buffer in nest.buffers_where(|buffer| buffer.role == Role::Scratch).collect::<Vec<_>>() {
-        let extent = nest.buffers[buffer.idx()].shape[row_dim(nest, buffer)];
+fn make_rings(nest: &mut Nest, stages: &[Stage]) {
+    let is_between = |buffer: &BufferId| stages.iter().any(|stage| stage.writes == *buffer);
+    let scratch: Vec<BufferId> = nest.buffers_where(|buffer| buffer.role == Role::Scratch).collect();
+    for buffer in scratch.into_iter().filter(is_between) {
+        let extent =
+            nest.buffers[buffer.idx()].shape.iter().find(|extent| **extent > 1).copied().unwrap_or(1);
         for count in 1..extent {
             let mut smaller = nest.clone();
             if ring(&mut smaller, buffer, count, None).is_ok() {
