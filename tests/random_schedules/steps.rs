@@ -155,6 +155,8 @@ fn carried(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     steps.extend(sum.iter().map(|l| format!("unroll {}", name(l))));
     steps.extend(["_border", ""].map(|end| format!("carry {}{end} at {}", input.name, name(&column))));
     steps.iter().map(|step| parsed(step)).collect()
+}
+
 /// A copy of the first parameter that is filled row by row, just before the outermost loop reads the row.
 fn ringed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let Some(Stmt::For(l, _)) = nest.body.last() else { return Vec::new() };
