@@ -1,4 +1,6 @@
 //! Matrix products: every pixel meets every output channel. Blocks of both in registers, data widened once, two products at a time.
+//!
+//! A convolution is one too: its windows lie as rows in a panel, or are read in place from rows of halfwords.
 
 use ir::loops::Nest;
 
@@ -8,6 +10,8 @@ use super::shape::{Axis, SumOfProducts, product};
 
 /// Pixels and channels of a block, as far as registers reach: two operands and a pointer stay beside the sums.
 const BLOCKS: &[(u32, u32)] = &[(2, 4), (4, 2), (3, 3), (5, 2), (1, 8), (2, 2), (1, 4)];
+/// Blocks of a convolution, whose drafts take longer to price.
+const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
 /// Products that one operation makes.
 const PAIR: u32 = 2;
 /// Bytes that a word of data widens at once; the two pairs that come out hold elements 0, 2 and 1, 3.
@@ -22,21 +26,46 @@ enum Weights {
     Pairs,
 }
 
+/// Where products find their data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    /// Pixels are rows already: they are widened.
+    Pixels,
+    /// The window of each pixel becomes a row.
+    Windows,
+    /// Windows are read from widened rows of the image; the first and the last rows of outputs have code of
+    /// their own where what they read beyond the image differs.
+    Rows { peeled: bool },
+}
+
 /// The drafts for a matrix product.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
-    if !sum.shared.is_empty() || sum.summed.len() != 1 || sum.weights.len() != 1 {
+    if !sum.shared.is_empty() || sum.weights.len() != 1 {
         return Vec::new();
     }
     let (pixels, channels) = (product(&sum.data), product(&sum.weights));
     let suits = |(p, n): &&(u32, u32)| *p <= pixels && *n <= channels && (*p > 1 || pixels == 1);
+    let windows = [Data::Windows, Data::Rows { peeled: false }, Data::Rows { peeled: true }];
+    let (blocks, ways): (_, &[Data]) = match sum.summed.len() {
+        1 => (BLOCKS, &[Data::Pixels]),
+        _ if traits.dual_mac => (BLOCKS_OF_WINDOWS, &windows),
+        _ => return Vec::new(),
+    };
     let forms: &[Weights] =
         if traits.dual_mac { &[Weights::Halfwords, Weights::Pairs] } else { &[Weights::Halfwords] };
     let mut drafts = Vec::new();
-    for block in BLOCKS.iter().filter(suits) {
-        let draft =
-            |form: &Weights| Product { sum: &sum, block: *block, weights: *form, traits }.draft(nest).ok();
-        drafts.extend(forms.iter().filter_map(draft));
+    for block in blocks.iter().filter(suits) {
+        for data in ways {
+            let way = |weights: &Weights| Product {
+                sum: &sum,
+                block: *block,
+                weights: *weights,
+                data: *data,
+                traits,
+            };
+            drafts.extend(forms.iter().filter_map(|form| way(form).draft(nest).ok()));
+        }
     }
     drafts
 }
@@ -47,15 +76,16 @@ struct Product<'a> {
     /// Pixels and channels.
     block: (u32, u32),
     weights: Weights,
+    data: Data,
     traits: &'a Traits,
 }
 
 /// The loops of a draft that later steps name.
 #[derive(Default)]
 struct Parts {
-    /// The loops of the sums.
-    sums: Vec<String>,
-    /// The loops over blocks of pixels, where data is widened; none where all of it is at once.
+    /// What the names of the loops of each copy of the sum end with.
+    endings: Vec<String>,
+    /// The loops at which data is widened; none where all of it is at once.
     stages: Vec<String>,
     /// The loops over the channels of a block.
     channels: Vec<String>,
@@ -64,38 +94,62 @@ struct Parts {
 impl Product<'_> {
     fn draft(&self, nest: &Nest) -> Result<Draft, Stuck> {
         let mut draft = Draft::new(nest);
-        let depth = &self.sum.summed[0];
-        let mut weights = self.sum.w.clone();
-        if self.traits.dual_mac && !depth.extent.is_multiple_of(PAIR) {
-            draft.step(format!("pad {} {PAIR}", depth.name))?;
-            weights.push_str("_padded");
+        if self.data == Data::Pixels && self.traits.dual_mac && !self.depth().extent.is_multiple_of(PAIR) {
+            draft.step(format!("pad {} {PAIR}", self.depth().name))?;
         }
-        let parts = self.blocks(&mut draft)?;
-        if self.weights == Weights::Pairs {
-            for channels in &parts.channels {
-                draft.step(format!("pack {weights} pairs {channels} scale 256"))?;
+        let mut x = self.sum.x.clone();
+        if self.data == Data::Windows && self.sum.border {
+            draft.step(format!("border {x}"))?;
+            x.push_str("_border");
+        }
+        let parts = match self.data {
+            Data::Rows { peeled } => self.rows(&mut draft, peeled)?,
+            _ => {
+                let pixels = self.pixels(&mut draft)?;
+                self.blocks(&mut draft, pixels)?
             }
-        }
+        };
+        let sums = if self.traits.dual_mac && self.depth().extent * self.window() >= PAIR {
+            self.widen(&mut draft, &x, &parts)?
+        } else {
+            parts.endings.iter().map(|ending| format!("{}{ending}", self.depth().name)).collect()
+        };
+        sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
         let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
-        if self.traits.dual_mac && self.sum.summed[0].extent >= PAIR {
-            self.pair(&mut draft, &parts)?;
-        }
-        parts.sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
         Ok(draft)
     }
 
+    /// The innermost loop of the sum.
+    fn depth(&self) -> &Axis {
+        self.sum.summed.last().expect("a sum has a loop")
+    }
+
+    /// The iterations of the other loops of the sum.
+    fn window(&self) -> u32 {
+        product(&self.sum.summed) / self.depth().extent
+    }
+
+    /// One loop over all pixels, if there is one.
+    fn pixels(&self, draft: &mut Draft) -> Result<Option<Axis>, Stuck> {
+        let names: Vec<&str> = self.sum.data.iter().map(|axis| axis.name.as_str()).collect();
+        if names.len() > 1 {
+            draft.step(format!("collapse {}", names.join(" ")))?;
+        }
+        let axis = Axis { name: names.join("_"), extent: product(&self.sum.data) };
+        Ok((!names.is_empty()).then_some(axis))
+    }
+
     /// Blocks of pixels and channels; what is left of both gets blocks of its own.
-    fn blocks(&self, draft: &mut Draft) -> Result<Parts, Stuck> {
+    fn blocks(&self, draft: &mut Draft, pixels: Option<Axis>) -> Result<Parts, Stuck> {
         let (p, n) = self.block;
-        let k = &self.sum.summed[0].name;
         let channels = &self.sum.weights[0];
-        let mut parts = Parts { sums: vec![k.clone()], ..Parts::default() };
+        let mut parts = Parts { endings: vec![String::new()], ..Parts::default() };
         let left = channels.extent % n;
         if left > 0 {
             draft.step(format!("peel {} {left}", channels.name))?;
-            parts.sums.push(format!("{k}.rest"));
+            parts.endings.push(".rest".into());
         }
-        let Some(pixels) = self.pixels(draft)? else {
+        let Some(pixels) = pixels else {
             draft.step(format!("tile {0} {n}; unroll-and-jam {0}.i", channels.name))?;
             parts.channels.push(format!("{}.i", channels.name));
             if left > 0 {
@@ -107,21 +161,39 @@ impl Product<'_> {
         if rest > 0 {
             let ending = if left > 0 { ".rest2" } else { ".rest" };
             draft.step(format!("peel {} {rest}", pixels.name))?;
-            parts.sums.extend(parts.sums.clone().iter().map(|sum| format!("{sum}{ending}")));
+            parts.endings.extend(parts.endings.clone().iter().map(|before| format!("{before}{ending}")));
             self.jam(draft, &pixels.name, ending, rest, &mut parts)?;
         }
         self.jam(draft, &pixels.name, "", p, &mut parts)?;
         Ok(parts)
     }
 
-    /// One loop over all pixels, if there is one.
-    fn pixels(&self, draft: &mut Draft) -> Result<Option<Axis>, Stuck> {
-        let names: Vec<&str> = self.sum.data.iter().map(|axis| axis.name.as_str()).collect();
-        if names.len() > 1 {
-            draft.step(format!("collapse {}", names.join(" ")))?;
+    /// Blocks of pixels of one row.
+    fn rows(&self, draft: &mut Draft, peeled: bool) -> Result<Parts, Stuck> {
+        let [row, column] = &self.sum.data[..] else { return Err(Stuck) };
+        let (first, last) = self.sum.edges;
+        if !peeled {
+            let mut parts = self.blocks(draft, Some(column.clone()))?;
+            parts.stages = vec![row.name.clone()];
+            return Ok(parts);
         }
-        let axis = Axis { name: names.join("_"), extent: product(&self.sum.data) };
-        Ok((!names.is_empty()).then_some(axis))
+        let divides = column.extent.is_multiple_of(self.block.0)
+            && self.sum.weights[0].extent.is_multiple_of(self.block.1);
+        if !divides || first > 1 || last > 1 || first + last == 0 || first + last >= row.extent {
+            return Err(Stuck);
+        }
+        let mut parts = Parts { endings: vec![String::new()], ..Parts::default() };
+        for (count, step, ending) in [(first, "peel {} first 1", ".first"), (last, "peel {} 1", ".rest")] {
+            if count > 0 {
+                draft.step(step.replace("{}", &row.name))?;
+                parts.endings.push(ending.into());
+            }
+        }
+        for ending in parts.endings.clone() {
+            self.jam(draft, &column.name, &ending, self.block.0, &mut parts)?;
+        }
+        parts.stages = parts.endings.iter().map(|ending| format!("{}{ending}", row.name)).collect();
+        Ok(parts)
     }
 
     /// Makes blocks of a loop over pixels, `p` of them each; `ending` is what the names of its loops end with.
@@ -151,26 +223,51 @@ impl Product<'_> {
         Ok(())
     }
 
-    /// Widens data once for each block of pixels, and makes one operation of two products.
-    fn pair(&self, draft: &mut Draft, parts: &Parts) -> Result<(), Stuck> {
-        let depth = self.sum.summed[0].extent;
-        for sum in &parts.sums {
-            if depth.is_multiple_of(WIDENED) {
-                draft.step(format!("permute {sum} (0 2 1 3)"))?;
+    /// Widens data, lays out weights, and makes one operation of two products; gives the loops of the sums.
+    fn widen(&self, draft: &mut Draft, x: &str, parts: &Parts) -> Result<Vec<String>, Stuck> {
+        let depth = self.depth().extent;
+        let order = if depth.is_multiple_of(WIDENED) { " order (0 2 1 3)" } else { "" };
+        let all = |names: &[Axis], ending: &str| -> String {
+            names.iter().map(|axis| format!("{}{ending}", axis.name)).collect::<Vec<_>>().join("_")
+        };
+        let (step, loops, length) = match self.data {
+            Data::Pixels => (format!("stage {x} i16"), &self.sum.summed[..], depth),
+            Data::Windows => (format!("im2col {x}"), &self.sum.summed[..], depth * self.window()),
+            Data::Rows { .. } => {
+                let loops = &self.sum.summed[1..];
+                (format!("implicit-gemm {x}"), loops, product(loops))
             }
-        }
+        };
+        let pad = if length.is_multiple_of(PAIR) || self.data == Data::Pixels { "" } else { " pad 2" };
         let at = |stage: &String| format!(" at {stage}");
         let everywhere = parts.stages.is_empty().then(String::new);
-        for at in parts.stages.iter().map(at).chain(everywhere) {
-            draft.fill(format!("stage {} i16{at}", self.sum.x), self.traits.unrolled_copies)?;
+        let sums: Vec<String> = parts.endings.iter().map(|ending| all(loops, ending)).collect();
+        let places: Vec<String> = parts.stages.iter().map(at).chain(everywhere).collect();
+        if self.data == Data::Pixels && !order.is_empty() {
+            sums.iter().try_for_each(|sum| draft.step(format!("permute {sum} (0 2 1 3)")))?;
+            places
+                .iter()
+                .try_for_each(|at| draft.fill(format!("{step}{at}"), self.traits.unrolled_copies))?;
+        } else {
+            let fill = |at: &String| format!("{step}{at}{order}{pad}");
+            places.iter().try_for_each(|at| draft.fill(fill(at), self.traits.unrolled_copies))?;
+        }
+        if self.weights == Weights::Pairs {
+            for channels in &parts.channels {
+                let of = draft.constants_read(&self.sum.w);
+                if !of
+                    .iter()
+                    .any(|weights| draft.attempt(format!("pack {weights} pairs {channels} scale 256")))
+                {
+                    return Err(Stuck);
+                }
+            }
         }
         for weights in draft.constants_read(&self.sum.w) {
             draft.step(format!("pack {weights} i16"))?;
         }
-        for sum in &parts.sums {
-            draft.step(format!("tile {sum} 2; vectorize {sum}.i dual16"))?;
-        }
-        Ok(())
+        sums.iter().try_for_each(|sum| draft.step(format!("tile {sum} 2; vectorize {sum}.i dual16")))?;
+        Ok(sums)
     }
 
     /// Repeats the steps of a sum in the code, as many as the budget allows.

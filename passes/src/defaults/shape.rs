@@ -28,6 +28,9 @@ pub struct SumOfProducts {
     pub w: String,
     /// Whether data is read beyond its edges.
     pub border: bool,
+    /// How many of the first and of the last iterations of the outermost loop over data read beyond its edges, where it
+    /// moves them.
+    pub edges: (u32, u32),
 }
 
 impl SumOfProducts {
@@ -50,6 +53,7 @@ impl SumOfProducts {
             x: nest.buffers[x.buffer.idx()].name.clone(),
             w: nest.buffers[w.buffer.idx()].name.clone(),
             border: x.border.is_some(),
+            edges: edges(nest, x, &loops, &reduce.loops),
         };
         only(false, false).is_empty().then_some(sum)
     }
@@ -83,6 +87,31 @@ fn factors<'n>(nest: &'n Nest, reduce: &'n Reduce) -> Option<(&'n Access, &'n Ac
         (true, false) => Some((b, a)),
         _ => None,
     }
+}
+
+/// How many of the first and of the last iterations of the outermost loop read outside of the data in the dimension that it moves.
+fn edges(nest: &Nest, x: &Access, around: &[Loop], summed: &[Loop]) -> (u32, u32) {
+    let Some(row) = around.iter().find(|l| uses(x, l.var)) else { return (0, 0) };
+    let shape = &nest.buffers[x.buffer.idx()].shape;
+    let extent = |var: VarId| around.iter().chain(summed).find(|l| l.var == var).map_or(1, |l| l.extent);
+    let outside = |at: &u32| {
+        let range = |var: VarId| match var == row.var {
+            true => (i64::from(*at), i64::from(*at)),
+            false => (0, i64::from(extent(var)) - 1),
+        };
+        let moved = x.index.iter().zip(shape).filter(|(index, _)| {
+            let mut used = Vec::new();
+            index.vars(&mut used);
+            used.contains(&row.var)
+        });
+        moved.into_iter().any(|(index, extent)| {
+            let (low, high) = index.range(&range);
+            low < 0 || high >= i64::from(*extent)
+        })
+    };
+    let first = (0..row.extent).take_while(outside).count() as u32;
+    let last = (0..row.extent).rev().take_while(outside).count() as u32;
+    (first, last)
 }
 
 fn extended(expr: &Expr) -> Option<&Access> {
