@@ -115,6 +115,7 @@ impl Product<'_> {
             parts.endings.iter().map(|ending| format!("{}{ending}", self.depth().name)).collect()
         };
         sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
+        self.repeat_window(&mut draft, &parts, &sums);
         let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
         Ok(draft)
     }
@@ -210,7 +211,7 @@ impl Product<'_> {
         let mut inner = format!("{pixels}.i");
         let channels = &self.sum.weights[0].name;
         let rest = format!("{channels}.rest{ending}");
-        if draft.extent(&rest) > 0 {
+        if !self.sum.weights[0].extent.is_multiple_of(self.block.1) {
             draft.step(format!("distribute {inner}"))?;
             draft.step(format!("unroll-and-jam {inner}.1 {rest}"))?;
             inner = format!("{inner}.0");
@@ -268,6 +269,17 @@ impl Product<'_> {
         }
         sums.iter().try_for_each(|sum| draft.step(format!("tile {sum} 2; vectorize {sum}.i dual16")))?;
         Ok(sums)
+    }
+
+    /// Repeats the rows of a window in the code too, where the budget allows all of them.
+    fn repeat_window(&self, draft: &mut Draft, parts: &Parts, sums: &[String]) {
+        let Some(outer) = self.sum.summed.first().filter(|_| self.sum.summed.len() > 1) else { return };
+        for (ending, sum) in parts.endings.iter().zip(sums) {
+            let steps = draft.extent(&format!("{sum}.o"));
+            if steps > 0 && steps * outer.extent <= self.traits.unrolled_steps {
+                draft.attempt(format!("unroll {}{ending}", outer.name));
+            }
+        }
     }
 
     /// Repeats the steps of a sum in the code, as many as the budget allows.
