@@ -29,6 +29,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
             ["pad k 4", "winograd 2", "stage x i8", "lanes k_in"].into_iter().map(parsed).collect()
         }
         "vectorize" if rng.pick(0, 1) == 0 => vectorized(nest, rng),
+        "vectorize" if rng.pick(0, 1) == 0 => by_bytes(nest, rng),
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         "im2col" | "implicit-gemm" if rng.pick(0, 1) == 0 => windows(&step.name, nest, rng),
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
@@ -65,6 +66,23 @@ fn vectorized(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     steps.push(format!("tile {axis} 2"));
     steps.push(format!("vectorize {axis}.i dual16"));
     steps.iter().map(|step| parsed(step)).collect()
+}
+
+/// Four bytes at once along a loop around elements or a reduction.
+fn by_bytes(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut outer = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::For(l, _) = stmt
+            && l.extent.is_multiple_of(4)
+        {
+            outer.push(l.var);
+        }
+    });
+    if outer.is_empty() {
+        return Vec::new();
+    }
+    let axis = &nest.vars[rng.of(&outer).idx()];
+    vec![parsed(&format!("tile {axis} 4")), parsed(&format!("vectorize {axis}.i bytes4"))]
 }
 
 /// Weights in pairs along an even loop.

@@ -3,6 +3,7 @@
 pub mod basis;
 pub mod border;
 pub mod byte_function;
+pub mod bytes4;
 pub mod carry;
 pub mod collapse;
 pub mod common_term;

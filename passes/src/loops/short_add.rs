@@ -11,7 +11,8 @@
 //! `A` and `B` are the slopes of the function as whole numbers over `2^s`. Each pair of bytes then bounds `C` from both sides. A `C` within
 //! all of these bounds is right for the whole domain, at most 65 536 pairs, which are all evaluated once more in the form as it is
 //! emitted. Where no `C` is left, the two pairs that contradict each other say in which direction `A` and `B` have to move. Products
-//! are whole, or rounded to a bit by an operation that takes a halfword.
+//! are whole, or the upper bits of one with a halfword; `upper` prefers these, which take bytes as words of four hold them
+//! (`vectorize i.i bytes4`).
 //!
 //! The reference rounds three times, so there need not be such a sum. Then two tables take the place of the first two roundings:
 //!
@@ -27,7 +28,7 @@ use ir::ty::Ty;
 
 use super::byte_function::{self, ByteFunction};
 use super::edit::fresh_name;
-use super::step::StepDef;
+use super::step::{Arg, StepDef};
 
 /// How many shifts below the greatest are tried.
 const LOWER_SHIFTS: usize = 3;
@@ -39,21 +40,31 @@ const BEYOND: f64 = 1.2;
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "short-add",
-    usage: "short-add",
+    usage: "short-add [upper]",
     summary: "Add scaled bytes with one rounding, proven on all of them",
     run: |nest, args| {
-        args.at_most(0)?;
-        short_add(nest).map(|_| ())
+        args.at_most(1)?;
+        let products = match args.get(0) {
+            None => [Products::Whole, Products::Upper],
+            Some(Arg::Word(word)) if word == "upper" => [Products::Upper, Products::Whole],
+            Some(other) => return Err(args.misuse(format!("`{other}` there"))),
+        };
+        with_products(nest, products).map(|_| ())
     },
 };
 
 /// Shortens all such functions; gives their number.
 pub fn short_add(nest: &mut Nest) -> Result<usize, Diagnostic> {
+    with_products(nest, [Products::Whole, Products::Upper])
+}
+
+/// The same with products tried in this order.
+fn with_products(nest: &mut Nest, products: [Products; 2]) -> Result<usize, Diagnostic> {
     let (found, replaced) = byte_function::replace(nest, 2, &mut |nest, function| {
         if function.operations() <= function.inputs.len() + 1 {
             return None; // It is that short already.
         }
-        let form = Sampled::new(function).and_then(|sampled| sampled.solve());
+        let form = Sampled::new(function).and_then(|sampled| sampled.solve(products));
         match form.filter(|form| form.operations() < function.operations()) {
             Some(form) => Some(form.expr(function)),
             None => tables(nest, function),
@@ -134,13 +145,11 @@ impl Sampled {
     }
 
     /// Factors and a constant that are right everywhere.
-    fn solve(&self) -> Option<Sum> {
+    fn solve(&self, products: [Products; 2]) -> Option<Sum> {
         let reach = self.slopes.iter().map(|slope| slope.abs() * 256.0).sum::<f64>() + 512.0;
         let greatest = (0..=31).rev().find(|shift| reach * f64::from(*shift).exp2() < 31f64.exp2())?;
         let shifts = || (0..=greatest).rev().take(LOWER_SHIFTS + 1);
-        [Products::Whole, Products::Upper]
-            .into_iter()
-            .find_map(|products| shifts().find_map(|shift| self.solve_with(products, shift)))
+        products.into_iter().find_map(|products| shifts().find_map(|shift| self.solve_with(products, shift)))
     }
 
     /// The same for one shift: the factors are moved as long as two points contradict each other.

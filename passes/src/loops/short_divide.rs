@@ -156,6 +156,7 @@ impl Quotient {
     /// The value for a sum.
     fn eval(&self, expr: &Expr, sum: i64) -> i64 {
         match expr {
+            expr if *expr == self.x => sum,
             Expr::Int(value, _) => *value,
             Expr::Op { prim, args, imm } => {
                 let mut values = [0; 4];
@@ -171,14 +172,14 @@ impl Quotient {
 fn leaf(expr: &Expr, found: &mut Option<Expr>) -> Option<Expr> {
     match expr {
         Expr::Int(..) => {}
-        Expr::Op { args, .. } => {
+        Expr::Op { prim, args, .. } if !matches!(prim, Prim::Bot | Prim::Top) => {
             for arg in args {
                 if !matches!(arg, Expr::Int(..)) {
                     leaf(arg, found)?;
                 }
             }
         }
-        Expr::Local(..) => {
+        Expr::Local(..) | Expr::Op { .. } => {
             if found.as_ref().is_some_and(|known| known != expr) {
                 return None;
             }

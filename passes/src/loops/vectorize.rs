@@ -1,4 +1,4 @@
-//! `vectorize AXIS dual16`: two steps of a sum become one dual 16-bit multiply-accumulate.
+//! `vectorize AXIS dual16|bytes4`: two steps of a sum become one dual 16-bit multiply-accumulate, or four bytes one word.
 //!
 //! ```text
 //! reduce a: i32 over k.o in 0..32, k.i in 0..2 { … update {
@@ -13,11 +13,30 @@
 //! are aligned to words for that; a parameter must be so already. A sum wraps, so its order is free.
 //!
 //! An operand may also be the low byte of such an element, `sbfx(sext(w[…])) {lsb = 0, width = 8}`: it becomes `sxtb16`.
+//!
+//! With `bytes4` the axis is a loop of extent 4 around elements, or around one reduction of bytes without border; the bytes follow each
+//! other in memory from a multiple of four on:
+//!
+//! ```text
+//! for c.i in 0..4 { reduce a: i32 over k in 0..4 {
+//!   init { a = -128 }  update { a = max a, sext(x[k, 4*c.o + c.i]) }  finish { y[4*c.o + c.i] = a }
+//! } }
+//! =>
+//! reduce a_4: i8x4 over k in 0..4 {
+//!   init { a_4 = as_i8x4 -2139062144 }
+//!   update { v: i8x4 = x[k, 4*c.o] as i8x4  a_4 = select_ge4 a_4, v, a_4, v }
+//!   finish { y[4*c.o] as i8x4 = a_4 }
+//! }
+//! ```
+//!
+//! A sum takes two bytes at a time in halfwords, where its number of bytes is below 256. Of elements each is a field of the word, or
+//! the upper half of a halfword for products that take one (`short-add upper`).
 
 use ir::diag::Diagnostic;
 use ir::loops::{Access, BufferId, Expr, Index, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
+use super::bytes4::bytes4;
 use super::edit::{Extents, Site, loop_of, with_loop};
 use super::step::StepDef;
 
@@ -29,13 +48,14 @@ const WORD: u32 = 4;
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "vectorize",
-    usage: "vectorize AXIS dual16",
-    summary: "Make two steps of a sum one dual 16-bit multiply-accumulate",
+    usage: "vectorize AXIS dual16|bytes4",
+    summary: "Make two steps of a sum one multiply-accumulate, or load four bytes as one word",
     run: |nest, args| {
         args.at_most(2)?;
         let axis = args.axis(nest, 0)?;
         match args.word(1)? {
             "dual16" => dual16(nest, axis),
+            "bytes4" => bytes4(nest, axis),
             other => Err(args.misuse(format!("`{other}` there"))),
         }
     },

@@ -509,6 +509,10 @@ fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]
             };
             Value::lanes(std::array::from_fn(|at| halves[at % 2]))
         }
+        (Prim::Add2, _) => {
+            let lane = |at: usize| values[0].lanes[at % 2].plus(values[1].lanes[at % 2]).within(Ty::I16);
+            Value::lanes(std::array::from_fn(lane))
+        }
         (Prim::Dot2 | Prim::Dot2Cross, _) => {
             let cross = usize::from(prim == Prim::Dot2Cross);
             let term = |half: usize| values[1].lanes[half].times(values[2].lanes[half ^ cross]);
