@@ -276,12 +276,11 @@ impl<'a> Writer<'a> {
         let usage = self.rng.of(&usages);
         let usage = self.without_options(usage);
         let words: Vec<&str> = usage.split_whitespace().skip(1).collect();
-        let repeats = words.contains(&"…");
         let mut at = 0;
         while at < words.len() {
             let choices: Vec<&str> = words[at].split('|').collect();
             match self.rng.of(&choices) {
-                "AXIS" if repeats => {
+                "AXIS" if words[at..].contains(&"…") => {
                     args.extend(self.neighbours());
                     at = words.iter().position(|word| *word == "…").expect("it repeats");
                 }

@@ -18,6 +18,7 @@ pub mod fuse;
 pub mod hoist;
 pub mod im2col;
 pub mod implicit_gemm;
+pub mod interleave;
 pub mod kronecker;
 pub mod lanes;
 pub mod pack;
@@ -101,6 +102,7 @@ pub const STEPS: &[StepDef] = &[
     implicit_gemm::STEP,
     ring::STEP,
     rows::STEP,
+    interleave::STEP,
     hoist::STEP,
     carry::STEP,
 ];
