@@ -8,7 +8,8 @@
 //! // model kws_ref_model                                                  Layers of this model, or
 //! // shape conv2d x 13 10 12 w 20 3 3 stride 2 2 pad 0 1 0 1               the layer of that operator, with random weights:
 //! // shape depthwise_conv2d x 13 10 12 w 3 3 stride 1 1 pad 1 1 1 1        rows, columns, channels; margins above, below, left, right;
-//! // shape fully_connected x 40 w 12                                      depths.
+//! // shape fully_connected x 40 w 12                                      depths;
+//! // shape add x 7 9 20, shape avg_pool2d x 7 5 12 w 7 5                   windows that lie side by side.
 //! layer conv2d_2:
 //!   …
 //! ```
@@ -21,14 +22,14 @@ mod emitted;
 use std::fmt::Write;
 use std::fs;
 
-use ir::graph::ops::{Conv2d, DepthwiseConv2d, FullyConnected};
+use ir::graph::ops::{Add, AvgPool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d};
 use ir::graph::{Graph, Tensor};
 use ir::loops::{Layer, Nest, Program, interp};
 use ir::ty::{Quant, TensorType, Ty};
 use isel_thumb2::cores::{Core, by_name};
 use passes::schedule::Schedule;
 use rayon::prelude::*;
-use test_support::operators::{Rng, graph_of, memory};
+use test_support::operators::{Rng, finish, graph_of, memory};
 use test_support::{Model, all_models, repository};
 use tinyc::pipeline;
 
@@ -39,7 +40,7 @@ const MEASURED: [&str; 2] = ["cortex-m4", "cortex-m7"];
 struct Family {
     /// The stem of its file.
     name: &'static str,
-    /// Cycles for one multiply-accumulate of a whole layer like this on M4 and M7: sections 3 to 6 of the kernel measurements.
+    /// Cycles for one multiply-accumulate, or element, of a whole layer like this on M4 and M7: sections 3 to 6 of the kernel measurements.
     wanted: [f64; 2],
 }
 
@@ -61,6 +62,13 @@ const FAMILIES: &[Family] = &[
     Family { name: "gemm_4x2_packed_other",  wanted: [1.12, 0.75] },
     Family { name: "dense_1x8_packed_other", wanted: [1.22, 0.65] },
     Family { name: "gemm_2x4_int16_other", wanted: [1.19, 0.65] }, // 32 -> 32 is the nearest that was measured.
+    Family { name: "residual_add",         wanted: [5.75, 4.5] }, // For each element.
+    Family { name: "residual_add_other",   wanted: [5.75, 4.5] },
+    Family { name: "avg_pool",             wanted: [0.81, 0.69] }, // For each element that is added up.
+    Family { name: "avg_pool_8x8",         wanted: [0.81, 0.69] },
+    Family { name: "avg_pool_odd",         wanted: [0.81, 0.69] }, // Words of four channels are what was measured.
+    Family { name: "avg_pool_other",       wanted: [0.81, 0.69] },
+    Family { name: "max_pool",             wanted: [0.75, 0.62] },
     Family { name: "winograd_f2_16",       wanted: [0.78, 0.43] },
     Family { name: "winograd_f2_32",       wanted: [0.61, 0.33] },
     Family { name: "winograd_f2_64",       wanted: [0.53, 0.28] },
@@ -195,6 +203,26 @@ fn operator_of(name: &str, of: &dyn Fn(&str) -> Vec<usize>) -> Option<Graph> {
             let w = weights(rng, &[n, depth], 0);
             graph_of(FullyConnected { clamp }, &input(&[1, depth]), &[w, biases(rng, n)], output(depth))
         }
+        ("add", &[rows, columns, depth], &[]) => {
+            let shape = [1, rows, columns, depth];
+            let mut graph = Graph::new("test");
+            let a = graph.add_input(input(&shape), "a");
+            let b = graph.add_input(TensorType::quantized(Ty::I8, &shape, 0.031, 7), "b");
+            let out = TensorType::quantized(Ty::I8, &[], 0.043, -9).quant;
+            finish(graph, Add { clamp }, &[a, b], out)
+        }
+        ("avg_pool2d", &[rows, columns, depth], &[height, width]) => {
+            let window = [height, width];
+            let op = AvgPool2d { window, stride: window, pad: [[0, 0]; 2], clamp };
+            let x = input(&[1, rows, columns, depth]);
+            graph_of(op, &x, &[], x.quant.clone())
+        }
+        ("max_pool2d", &[rows, columns, depth], &[height, width]) => {
+            let window = [height, width];
+            let op = MaxPool2d { window, stride: window, pad: [[0, 0]; 2], clamp };
+            let x = input(&[1, rows, columns, depth]);
+            graph_of(op, &x, &[], x.quant.clone())
+        }
         _ => None,
     }
 }
@@ -225,10 +253,17 @@ fn scheduled(graph: &Graph, schedule: &Schedule) -> Result<Vec<Scheduled>, Strin
     let plain = lowering::lower(graph).map_err(|error| error.to_string())?;
     let mut program: Program = plain.clone();
     schedule.apply(&mut program, &mut |_, _| {}).map_err(|error| error.to_string())?;
-    let pair =
-        |(plain, layer): (Layer, Layer)| Scheduled { plain: plain.nest, nest: layer.nest, macs: layer.macs };
+    let pair = |(plain, layer): (Layer, Layer)| {
+        let macs = if layer.macs > 0 { layer.macs } else { elements(&plain.nest) };
+        Scheduled { plain: plain.nest, nest: layer.nest, macs }
+    };
     let changed = |(plain, layer): &(Layer, Layer)| plain.nest != layer.nest;
     Ok(plain.layers.into_iter().zip(program.layers).filter(changed).map(pair).collect())
+}
+
+/// The elements of the first input.
+fn elements(nest: &Nest) -> u64 {
+    nest.params().next().map_or(1, |x| nest.buffers[x.idx()].shape.iter().map(|n| u64::from(*n)).product())
 }
 
 impl Scheduled {

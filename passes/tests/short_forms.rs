@@ -29,7 +29,7 @@ fn wanted(rescale: Rescale, range: Range, factor: i32) -> Option<Wanted> {
 /// A form of at most so many operations for all, whose offsets cost nothing.
 fn find(wanted: &[Option<Wanted>], operations: u32) -> Result<Found, usize> {
     let most = Cost { operations, loads: u32::MAX, registers: u32::MAX };
-    short_forms::find(&Query { wanted, limits: BYTE, clamp: BYTE, offset_is_free: true, most })
+    short_forms::find(&Query { wanted, limits: BYTE, clamp: BYTE, offset_is_free: true, most, shift: None })
 }
 
 /// The least accumulator that reaches `v`, from the reference's formula solved for it; for shifts to the right.

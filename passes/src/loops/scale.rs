@@ -255,6 +255,7 @@ fn query<'w>(rescaled: &Rescaled, wanted: &'w [Option<Wanted>]) -> Query<'w> {
         clamp: rescaled.clamp,
         offset_is_free: true,
         most: Cost { operations: 3, loads: 1, registers: 2 },
+        shift: None,
     }
 }
 

@@ -125,6 +125,7 @@ impl Quotient {
             clamp: (min, max),
             offset_is_free: channels.offset_is_free(nest),
             most: Cost { operations: LONGEST, loads: 0, registers: u32::MAX },
+            shift: None,
         };
         let found = short_forms::find(&query).map_err(|_| "no form was found")?;
         let mut shortened = nest.clone();

@@ -19,6 +19,9 @@
 //!
 //! Legal where each channel has such a form and it takes no more than what [`super::expand_composites`] writes. `short-requantize any`
 //! shortens what it can and refuses only if that is nothing.
+//!
+//! Without more the shift is the greatest that all channels have, and a smaller multiplier lowers that of the others: six to eight bits are
+//! mostly exact. `short-requantize shift 7` asks for one, which layers that are to share their code need in common.
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
@@ -26,7 +29,7 @@ use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels};
-use super::step::{Arg, StepDef};
+use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
 use crate::proofs::multiples::{Difference, differences};
@@ -36,16 +39,22 @@ use crate::proofs::thresholds::Rescale;
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "short-requantize",
-    usage: "short-requantize [any]",
+    usage: "short-requantize [any] [shift N]",
     summary: "Rescale with few operations that are proven equal for every accumulator",
     run: |nest, args| {
-        args.at_most(1)?;
-        let any = match args.get(0) {
-            None => false,
-            Some(Arg::Word(word)) if word == "any" => true,
-            Some(other) => return Err(args.misuse(format!("`{other}` there"))),
-        };
-        short_requantize(nest, any).map(|_| ())
+        let (mut any, mut shift, mut at) = (false, None, 0);
+        while at < args.len() {
+            match args.word(at)? {
+                "any" if !any && shift.is_none() => any = true,
+                "shift" if shift.is_none() => {
+                    at += 1;
+                    shift = Some(i32::try_from(args.int(at)?).unwrap_or(i32::MAX));
+                }
+                other => return Err(args.misuse(format!("`{other}` there"))),
+            }
+            at += 1;
+        }
+        with_shift(nest, any, shift).map(|_| ())
     },
 };
 
@@ -60,13 +69,18 @@ pub struct Report {
 
 /// Shortens every rescaling of the body; with `any` only those that have a short form.
 pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic> {
+    with_shift(nest, any, None)
+}
+
+/// The same, with this shift in every saturation if one is given.
+pub fn with_shift(nest: &mut Nest, any: bool, shift: Option<i32>) -> Result<Report, Diagnostic> {
     let mut report = Report::default();
     let (mut at, mut first_refusal) = (0, None);
     while let Some(site) = sites(&nest.body).get(at).copied() {
         let site = Site::of(site);
         let all = rescalings(nest, at, &site)?;
         let number = all.channels.number();
-        match site.shortened(nest, at, &all) {
+        match site.shortened(nest, at, &all, shift) {
             Ok((shortened, cost)) => {
                 report.short[cost.operations as usize - 2] += number;
                 *nest = shortened;
@@ -159,7 +173,13 @@ impl Site {
     }
 
     /// The nest with a form for all channels and what that takes, or how many channels have none.
-    fn shortened(&self, nest: &Nest, at: usize, all: &Rescalings) -> Result<(Nest, Cost), usize> {
+    fn shortened(
+        &self,
+        nest: &Nest,
+        at: usize,
+        all: &Rescalings,
+        shift: Option<i32>,
+    ) -> Result<(Nest, Cost), usize> {
         let channels = &all.channels;
         let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
             return Err(channels.number());
@@ -171,6 +191,7 @@ impl Site {
             clamp: (self.min, self.max),
             offset_is_free,
             most: self.literal(all),
+            shift,
         };
         let found = short_forms::find(&query)?;
         let cost = found.cost(&channels.used(), offset_is_free);

@@ -228,6 +228,8 @@ pub struct Query<'w> {
     pub offset_is_free: bool,
     /// What it may take.
     pub most: Cost,
+    /// The shift of the saturation, where it is given.
+    pub shift: Option<i32>,
 }
 
 /// The form of the least cost for all channels, of those with the fewest operations; else the least number of channels that were
@@ -323,7 +325,12 @@ impl Query<'_> {
         if !is_same {
             shifts.push(None);
         }
-        shifts
+        match self.shift {
+            None => shifts,
+            // However far a lower one is: the proof tells whether the multipliers have bits enough.
+            Some(given) if base != Base::Itself && (0..=least).contains(&given) => vec![Some(given)],
+            Some(given) => shifts.into_iter().filter(|shift| *shift == Some(given)).collect(),
+        }
     }
 
     /// What is taken off below zero: a unit of the first rounding in each channel; `None` where it is a fraction or nothing.
