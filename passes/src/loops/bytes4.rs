@@ -175,7 +175,7 @@ impl Bytes<'_> {
             let distance = buffer.map.position(&pair[1]).add(&buffer.map.position(&pair[0]).scale(-1));
             still + 1 == by.len() && by.contains(&Some(1)) && distance.as_constant() == Some(1)
         };
-        let first = buffer.map.position(&at[0]).modulo(LANES.into());
+        let first = buffer.map.position(&at[0]).modulo(LANES);
         is_byte && at.windows(2).all(follows) && first.as_constant() == Some(0)
     }
 
