@@ -1,6 +1,6 @@
 //! Writes `docs/benchmarks.md` and the plot beside it: what tinyc makes of each model on each core, beside other engines.
 //!
-//! `scripts/benchmarks [MODEL …]` runs it; named models are measured anew, all others stay as they were. Models are
+//! `scripts/benchmarks [--page] [MODEL …]` runs it; named models are measured anew, all others stay as they were. Models are
 //! looked for in `../shared` beside the repository and among our own, the judge in `../shared`. What is missing is said.
 
 mod measure;
@@ -11,78 +11,81 @@ mod plot;
 use std::path::Path;
 
 use isel_thumb2::cores::{CORES, Core};
-use measure::{Measured, Row};
+use measure::{Figures, Measured, Row};
 use peers::Peers;
 use rayon::prelude::*;
 use test_support::{Model, all_models, judge, repository};
 use tinyc::pipeline::Compiled;
 
+/// Writes page and plots of the figures that are there, and measures nothing.
+const ONLY_PAGE: &str = "--page";
+
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    let only_page = wanted.iter().any(|argument| argument == ONLY_PAGE);
+    wanted.retain(|argument| argument != ONLY_PAGE);
     let folder = repository().join("docs/benchmarks");
     let peers = Peers::read(&folder.join("peers.json"));
     if let Some(unknown) = wanted.iter().find(|name| peers.models().all(|peer| peer.model != **name)) {
         eprintln!("error: `{unknown}` is in no row of docs/benchmarks/peers.json");
         std::process::exit(2);
     }
-    let earlier = Measured::read(&folder.join("measured.json"));
-    let measured = measured(&peers, &wanted, &earlier);
-    write(&folder.join("measured.json"), &measured.text());
-    for core in CORES {
-        write(&folder.join(plot::file(core.name())), &plot::svg(&peers, &measured, core.name()));
+    let mut measured = Measured::read(&folder.join("measured.json"));
+    if only_page {
+        return write_all(&peers, &measured, &folder);
     }
-    write(&repository().join("docs/benchmarks.md"), &page::page(&peers, &measured));
-}
-
-fn write(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-}
-
-/// All rows, new and old, in the order of the peers.
-fn measured(peers: &Peers, wanted: &[String], earlier: &Measured) -> Measured {
-    let models = all_models();
-    let mut rows = Vec::new();
-    for peer in peers.models() {
-        let is_wanted = wanted.is_empty() || wanted.contains(&peer.model);
-        let model = models.iter().find(|model| model.name == peer.model && is_wanted);
-        if is_wanted && model.is_none() {
-            println!("{}: no such model here; its figures stay as they were", peer.model);
-        }
-        for core in CORES {
-            let old = earlier.row(&peer.model, core.name());
-            match model {
-                // One after the other, so that times are those of a model alone.
-                Some(model) => rows.push(compiled(model, *core, old)),
-                None => rows.extend(old.map(|row| (row.clone(), None, *core))),
-            }
-        }
-    }
-    if let Some(judge) = judge::find() {
-        rows.par_iter_mut().for_each(|(row, compiled, core)| {
-            if let Some(compiled) = compiled {
-                row.judge(&judge, compiled, *core);
-                println!("{} on {}: judged", row.model, row.core);
-            }
-        });
-    } else {
+    measured.threads = rayon::current_num_threads();
+    let judge = judge::find();
+    if judge.is_none() {
         println!("judged cycles stay as they were");
     }
-    Measured { threads: rayon::current_num_threads(), rows: rows.into_iter().map(|(row, ..)| row).collect() }
+    let models = all_models();
+    for peer in peers.models().filter(|peer| wanted.is_empty() || wanted.contains(&peer.model)) {
+        match models.iter().find(|model| model.name == peer.model) {
+            Some(model) => measure(model, judge.as_deref(), &mut measured),
+            None => println!("{}: no such model here; its figures stay as they were", peer.model),
+        }
+        write_all(&peers, &measured, &folder); // After each model: what is interrupted keeps what it has.
+    }
+}
+
+/// Measures a model on every core.
+fn measure(model: &Model, judge: Option<&Path>, measured: &mut Measured) {
+    // One core after the other, so that times are those of one compilation alone.
+    let compiled =
+        |core: &&'static dyn Core| compiled(model, *core, measured.figures(&model.name, core.name()));
+    let mut rows: Vec<(Row, Option<Compiled>, &dyn Core)> = CORES.iter().map(compiled).collect();
+    rows.par_iter_mut().for_each(|(row, compiled, core)| {
+        if let (Some(judge), Some(compiled)) = (judge, compiled) {
+            row.judge(judge, compiled, *core);
+        }
+    });
+    for (row, ..) in rows {
+        match &row.outcome {
+            Ok(figures) => println!("{} on {}: {figures}", row.model, row.core),
+            Err(error) => println!("{} on {}: {error}", row.model, row.core),
+        }
+        measured.set(row);
+    }
 }
 
 fn compiled(
     model: &Model,
     core: &'static dyn Core,
-    old: Option<&Row>,
+    earlier: Option<&Figures>,
 ) -> (Row, Option<Compiled>, &'static dyn Core) {
-    let old = old.and_then(|row| row.outcome.as_ref().ok());
-    let (row, compiled) = Row::compiled(model, core, old);
-    match &row.outcome {
-        Ok(figures) => println!(
-            "{} on {}: {} cycles predicted, compiled in {} s",
-            row.model, row.core, figures.cycles, figures.seconds
-        ),
-        Err(error) => println!("{} on {}: {error}", row.model, row.core),
-    }
+    let (row, compiled) = Row::compiled(model, core, earlier);
     (row, compiled, core)
+}
+
+fn write_all(peers: &Peers, measured: &Measured, folder: &Path) {
+    write(&folder.join("measured.json"), &measured.text(peers));
+    for core in CORES {
+        write(&folder.join(plot::file(core.name())), &plot::svg(peers, measured, core.name()));
+    }
+    write(&folder.with_extension("md"), &page::page(peers, measured));
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

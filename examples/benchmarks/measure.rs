@@ -2,6 +2,7 @@
 //!
 //! Figures that cannot be had here, because a model or the judge is missing, stay as the file has them.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
@@ -14,6 +15,8 @@ use test_support::{Model, Random, judge};
 use tinyc::link::{self, Board, Linker};
 use tinyc::pipeline::{self, Compiled, Options};
 
+use crate::peers::{PeerModel, Peers};
+
 /// The prefix of all symbols.
 const PREFIX: &str = "m";
 
@@ -22,7 +25,7 @@ const PREFIX: &str = "m";
 pub struct Measured {
     /// Threads that compiled, for the times.
     pub threads: usize,
-    /// A row for each model and core, in the order of the peers.
+    /// A row for each model and core.
     pub rows: Vec<Row>,
 }
 
@@ -81,13 +84,19 @@ impl Measured {
         self.row(model, core)?.outcome.as_ref().ok()
     }
 
-    /// One row a line: changes are read like code.
-    pub fn text(&self) -> String {
-        let rows: Vec<String> = self
-            .rows
-            .iter()
-            .map(|row| serde_json::to_string(row).expect("plain data has a JSON form"))
-            .collect();
+    /// Takes the place of the row of the same model and core.
+    pub fn set(&mut self, row: Row) {
+        self.rows.retain(|old| (&old.model, &old.core) != (&row.model, &row.core));
+        self.rows.push(row);
+    }
+
+    /// One row a line, in the order of the peers: changes are read like code.
+    pub fn text(&self, peers: &Peers) -> String {
+        let of_model =
+            |peer: &PeerModel| self.rows.iter().filter(|row| row.model == peer.model).collect::<Vec<_>>();
+        let rows: Vec<&Row> = peers.models().flat_map(of_model).collect();
+        let rows: Vec<String> =
+            rows.iter().map(|row| serde_json::to_string(row).expect("plain data has a JSON form")).collect();
         format!("{{\n\"threads\": {},\n\"rows\": [\n{}\n]\n}}\n", self.threads, rows.join(",\n"))
     }
 }
@@ -141,6 +150,16 @@ impl Figures {
     /// Code and constants.
     pub fn flash(&self) -> u32 {
         self.code + self.weights + self.tables
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cycles predicted", self.cycles)?;
+        if let Some(judged) = self.judged.filter(|judged| judged.predicted == self.cycles) {
+            write!(f, ", {} judged", judged.cycles)?;
+        }
+        write!(f, ", {} B of flash, compiled in {} s", self.flash(), self.seconds)
     }
 }
 
