@@ -79,6 +79,18 @@ const FAMILIES: &[Family] = &[
     Family { name: "winograd_f4_32",       wanted: [0.37, 0.21] },
     Family { name: "winograd_f4_64",       wanted: [0.31, 0.17] },
     Family { name: "winograd_f4_other",    wanted: [0.74, 0.50] }, // 8 channels is the nearest that was measured.
+    // Measured on planes; with what it takes to fill them from bytes.
+    Family { name: "depthwise3x3_s1_planes",  wanted: [1.67, 1.32] },
+    Family { name: "depthwise3x3_s1_carry",   wanted: [1.67, 1.32] },
+    Family { name: "depthwise3x3_s1_other",   wanted: [1.99, 1.48] }, // 12 columns are the nearest that were measured.
+    Family { name: "depthwise3x3_s2_planes",  wanted: [2.57, 2.16] },
+    Family { name: "depthwise3x3_s2_other",   wanted: [2.57, 2.16] },
+    Family { name: "depthwise3x3_hwc",        wanted: [1.82, 1.43] }, // Counted by hand.
+    Family { name: "depthwise5x5_smlad",      wanted: [1.35, 1.02] },
+    Family { name: "depthwise7x7_smlad",      wanted: [1.12, 0.86] },
+    Family { name: "depthwise5x5_kronecker",  wanted: [1.17, 0.79] },
+    Family { name: "depthwise7x7_kronecker",  wanted: [0.87, 0.60] },
+    Family { name: "depthwise7x7_kronecker_other", wanted: [0.87, 0.60] },
 ];
 
 /// What was found out about a family.
