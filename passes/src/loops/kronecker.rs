@@ -477,11 +477,12 @@ impl Data {
     fn of(nest: &mut Nest, body: &mut [Stmt], sum: &Sliding) -> Result<Data, Diagnostic> {
         let access = read(&sum.data).expect("the data are a load").clone();
         let source = access.buffer;
-        let reads: Vec<Read> = reads(body, source);
+        let slides = |read: &Read| read.inside.iter().any(|l| l.var == sum.column.var);
+        let reads: Vec<Read> = reads(body, source).into_iter().filter(slides).collect();
         let buffer = &nest.buffers[source.idx()];
         if reads.len() != 1 || stores_to(body, source) {
-            return Err(Diagnostic::new(format!("`{}` is read or written elsewhere too", buffer.name))
-                .help("legal where the sum is all that touches its data in the loop"));
+            return Err(Diagnostic::new(format!("`{}` is read twice, or written", buffer.name))
+                .help("legal where one load of the sum reads its data"));
         }
         let mut footprints = Footprint::of(&reads)?;
         let footprint = footprints.remove(0);
