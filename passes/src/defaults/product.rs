@@ -12,6 +12,8 @@ use super::shape::{Axis, SumOfProducts, product};
 const BLOCKS: &[(u32, u32)] = &[(2, 4), (4, 2), (3, 3), (5, 2), (1, 8), (2, 2), (1, 4)];
 /// Blocks of a convolution, whose drafts take longer to price.
 const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
+/// The smallest block whose weights are tried as pairs: taking pairs apart costs too much in smaller ones.
+const LEAST_BLOCK_OF_PAIRS: u32 = 8;
 /// Products that one operation makes.
 const PAIR: u32 = 2;
 /// Bytes that a word of data widens at once; the two pairs that come out hold elements 0, 2 and 1, 3.
@@ -52,22 +54,25 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         _ if traits.dual_mac => (BLOCKS_OF_WINDOWS, &windows),
         _ => return Vec::new(),
     };
-    let forms: &[Weights] =
-        if traits.dual_mac { &[Weights::Halfwords, Weights::Pairs] } else { &[Weights::Halfwords] };
+    let plain = Draft::new(nest);
+    let mut shortened = plain.clone();
+    shorten(&mut shortened); // Once: its proofs look at every weight, and blocks are many.
     let mut drafts = Vec::new();
-    for block in blocks.iter().filter(suits) {
-        for data in ways {
-            let way = |weights: &Weights| Product {
-                sum: &sum,
-                block: *block,
-                weights: *weights,
-                data: *data,
-                traits,
-            };
-            drafts.extend(forms.iter().filter_map(|form| way(form).draft(nest).ok()));
+    for &block in blocks.iter().filter(suits) {
+        for &data in ways {
+            let way = |weights: Weights| Product { sum: &sum, block, weights, data, traits };
+            drafts.extend(way(Weights::Halfwords).draft(&shortened).ok());
+            if traits.dual_mac && block.0 * block.1 >= LEAST_BLOCK_OF_PAIRS {
+                drafts.extend(way(Weights::Pairs).draft(&plain).ok());
+            }
         }
     }
     drafts
+}
+
+/// Rescales in as few operations as there are proofs for.
+fn shorten(draft: &mut Draft) {
+    let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
 }
 
 /// One way to compute a matrix product.
@@ -92,8 +97,8 @@ struct Parts {
 }
 
 impl Product<'_> {
-    fn draft(&self, nest: &Nest) -> Result<Draft, Stuck> {
-        let mut draft = Draft::new(nest);
+    fn draft(&self, begin: &Draft) -> Result<Draft, Stuck> {
+        let mut draft = begin.clone();
         if self.data == Data::Pixels && self.traits.dual_mac && !self.depth().extent.is_multiple_of(PAIR) {
             draft.step(format!("pad {} {PAIR}", self.depth().name))?;
         }
@@ -116,7 +121,9 @@ impl Product<'_> {
         };
         sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
         self.repeat_window(&mut draft, &parts, &sums);
-        let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
+        if self.weights == Weights::Pairs {
+            shorten(&mut draft); // What is rescaled has a factor from here on only.
+        }
         Ok(draft)
     }
 
