@@ -60,6 +60,7 @@ impl Fill<'_> {
 
     /// Writes `value` to the positions outside of the source.
     pub fn border(&mut self, value: i64) -> Vec<Stmt> {
+        let value = if self.is_biased() { value + BIAS } else { value };
         self.outside(0, vec![Index::constant(0); self.order.len()], false, value)
     }
 
@@ -199,13 +200,26 @@ impl Fill<'_> {
 
     fn element(&self, to: Vec<Index>) -> Stmt {
         let elem = self.nest.buffers[self.source.idx()].elem;
-        let load = self.load(&to, elem);
-        Stmt::Store(self.target(to, self.elem()), extended(load, elem))
+        let mut value = extended(self.load(&to, elem), elem);
+        if self.is_biased() {
+            value = op(Prim::Add, vec![value, Expr::Int(BIAS, Ty::I32)], Vec::new());
+        }
+        Stmt::Store(self.target(to, self.elem()), value)
+    }
+
+    /// Whether signed bytes become unsigned ones.
+    fn is_biased(&self) -> bool {
+        (self.nest.buffers[self.source.idx()].elem, self.elem()) == (Ty::I8, Ty::U8)
     }
 
     fn copy_words(&mut self, words: Words, dim: usize, to: Vec<Index>) -> Vec<Stmt> {
         if let Words::Copied(word) = words {
             let load = self.load(&to, word);
+            if self.is_biased() {
+                let flipped = op(Prim::Xor, vec![load, Expr::Int(SIGNS, Ty::I32)], Vec::new());
+                let bytes = op(Prim::AsU8x4, vec![flipped], Vec::new());
+                return vec![Stmt::Store(self.target(to, Ty::U8x4), bytes)];
+            }
             return vec![Stmt::Store(self.target(to, word), load)];
         }
         let (load, bytes) = self.named_word(&to);
@@ -269,7 +283,7 @@ impl Fill<'_> {
         if !in_a_row || lanes == 1 || i64::from(to) - i64::from(from) < lanes {
             return None;
         }
-        match (self.elem() == source.elem, order?.as_slice()) {
+        match (self.elem() == source.elem || self.is_biased(), order?.as_slice()) {
             (true, order) if order.iter().copied().eq(0..lanes) => Some(Words::Copied(self.word())),
             (false, [0, 1, 2, 3]) => Some(Words::Widened { in_order: true }),
             (false, [0, 2, 1, 3]) => Some(Words::Widened { in_order: false }),
@@ -299,6 +313,10 @@ impl Fill<'_> {
     }
 }
 
+/// What signed bytes have added as unsigned ones.
+pub const BIAS: i64 = 128;
+/// The signs of four bytes: flipped, each has [`BIAS`] added.
+const SIGNS: i64 = 0x8080_8080_u32 as i32 as i64;
 /// A word starts at a multiple of this many bytes.
 const WORD_BYTES: u32 = 4;
 

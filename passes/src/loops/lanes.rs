@@ -30,6 +30,7 @@ use ir::ty::Ty;
 
 use super::basis::{Basis, Lanes};
 use super::edit::{Site, fresh_local, loop_of, with_loop};
+use super::fill::BIAS;
 use super::footprint::read;
 use super::step::StepDef;
 use crate::proofs::accumulators::Interval;
@@ -91,7 +92,7 @@ struct Producer {
     to: BufferId,
     /// The dimension in which each store has a number of its own, and how many there are.
     position: usize,
-    /// What the bytes have more than the values: 128 for signed ones.
+    /// What the bytes have more than the values.
     bias: i64,
     /// By position, the sum of the factors of bytes.
     factors: Vec<i64>,
@@ -123,7 +124,7 @@ impl Producer {
                 _ => return Err(Diagnostic::new("it does more than store sums")),
             }
         }
-        let bytes = sums.bytes()?;
+        let bias = sums.bias()?;
         let (to, position) = places(nest, axis, extent, &stores)?;
         let byte = Interval { low: 0, high: 255 };
         let range = |sum: &Sum| {
@@ -137,7 +138,6 @@ impl Producer {
             let at = access.index[position].as_constant().expect("it was found to be constant");
             factors[at as usize] = sum.values().sum();
         }
-        let bias = if bytes == Ty::I8 { 128 } else { 0 };
         Ok(Self { axis, extent, body, to, position, bias, factors, offset })
     }
 
@@ -187,14 +187,15 @@ impl Producer {
 
     /// An expression on words.
     fn packed(&self, expr: &Expr, outer: VarId, half: i64, renamed: &BTreeMap<LocalId, LocalId>) -> Expr {
-        if let Some(access) = read(expr) {
+        if let Some((access, _)) = byte(expr) {
             let mut access = access.clone();
-            access.ty = if access.ty == Ty::I8 { Ty::I8x4 } else { Ty::U8x4 };
+            let signed = access.ty == Ty::I8;
+            access.ty = if signed { Ty::I8x4 } else { Ty::U8x4 };
             for index in &mut access.index {
                 *index = index.substitute(&|var| self.placed(var, outer, 0));
             }
             let mut bytes = Expr::Load(access);
-            if self.bias != 0 {
+            if signed {
                 bytes = op(
                     Prim::Xor,
                     vec![bytes, Expr::Int(i64::from(0x8080_8080_u32 as i32), Ty::I32)],
@@ -264,18 +265,19 @@ fn added_once(expr: &Expr, visit: &mut dyn FnMut(LocalId)) {
 struct Sums<'n> {
     nest: &'n Nest,
     axis: VarId,
-    loads: Vec<Access>,
+    /// What is read, and what that has more than its value.
+    loads: Vec<(Access, i64)>,
     locals: BTreeMap<LocalId, Sum>,
 }
 
 impl Sums<'_> {
     fn of(&mut self, expr: &Expr) -> Result<Sum, Diagnostic> {
-        if let Some(access) = read(expr) {
+        if let Some((access, bias)) = byte(expr) {
             self.check(access)?;
-            let known = self.loads.iter().position(|load| load == access);
+            let known = self.loads.iter().position(|(load, _)| load == access);
             let at = known.unwrap_or(self.loads.len());
-            if known.is_none() {
-                self.loads.push(access.clone());
+            if known.is_none() || self.loads[at].1 != bias {
+                self.loads.push((access.clone(), bias));
             }
             return Ok([(at, 1)].into());
         }
@@ -328,13 +330,24 @@ impl Sums<'_> {
         }
     }
 
-    /// The type of all bytes.
-    fn bytes(&self) -> Result<Ty, Diagnostic> {
-        let first = self.loads.first().ok_or_else(no_sum)?.ty;
-        match self.loads.iter().all(|load| load.ty == first) {
-            true => Ok(first),
-            false => Err(Diagnostic::new("some of the bytes have a sign, others do not")),
+    /// What all bytes have more than their values.
+    fn bias(&self) -> Result<i64, Diagnostic> {
+        let (_, first) = self.loads.first().ok_or_else(no_sum)?;
+        match self.loads.iter().all(|(_, bias)| bias == first) {
+            true => Ok(*first),
+            false => Err(Diagnostic::new("some of the bytes count from another value than others")),
         }
+    }
+}
+
+/// The byte that an expression is, perhaps with something taken off, and what the byte as an unsigned one has more than the value.
+fn byte(expr: &Expr) -> Option<(&Access, i64)> {
+    match expr {
+        Expr::Op { prim: Prim::Sub, args, .. } => match (read(&args[0]), &args[1]) {
+            (Some(access), Expr::Int(bias, Ty::I32)) if access.ty == Ty::U8 => Some((access, *bias)),
+            _ => None,
+        },
+        _ => read(expr).map(|access| (access, if access.ty == Ty::I8 { BIAS } else { 0 })),
     }
 }
 

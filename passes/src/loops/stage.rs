@@ -30,7 +30,7 @@
 //! multiple of two elements, so that each begins a word. What loads give outside of the buffer is written to the panel too.
 //!
 //! Legal where nothing in the body writes the buffer, every load reads a single element, and the panel is no larger than what the loads
-//! touch one by one; what is outside must be the same in every iteration of the loops around. `i8` and `u8` may widen to `i16`. Constants
+//! touch one by one; what is outside must be the same in every iteration of the loops around. `i8` and `u8` may widen to `i16`, and `i8` become `u8` with 128 added. Constants
 //! are refused: `pack` lays them out at compile time.
 
 use ir::diag::Diagnostic;
@@ -38,7 +38,7 @@ use ir::loops::{Access, Buffer, BufferId, Expr, Index, Nest, Prim, Role, Stmt, V
 use ir::ty::Ty;
 
 use super::edit::{Extents, fresh_name, loops, rewrite_body, stores_to};
-use super::fill::Fill;
+use super::fill::{BIAS, Fill};
 use super::footprint::{Footprint, Read, reads, replace_reads};
 use super::permute::permute;
 use super::step::{Arg, Args, StepDef};
@@ -267,7 +267,7 @@ fn check_buffer(nest: &Nest, buffer: BufferId, like: &Panel) -> Result<(), Diagn
         )));
     }
     let legal: &[Ty] = match source.elem {
-        Ty::I8 => &[Ty::I8, Ty::I16],
+        Ty::I8 => &[Ty::I8, Ty::I16, Ty::U8],
         Ty::U8 => &[Ty::U8, Ty::I16],
         _ => &[source.elem],
     };
@@ -343,8 +343,13 @@ fn panel(
     nest.add_buffer(panel)
 }
 
-/// A load, extended as before, from what is wider perhaps: a narrow unsigned value is a signed one in a panel of `i16`.
+/// A load, extended as before, from what is wider perhaps: a narrow unsigned value is a signed one in a panel of `i16`. A signed byte
+/// has 128 added in a panel of `u8`.
 fn instead(before: &Expr, load: Access) -> Expr {
+    if load.ty == Ty::U8 && matches!(before, Expr::Op { prim: Prim::Sext, .. }) {
+        let byte = Expr::Op { prim: Prim::Zext, args: vec![Expr::Load(load)], imm: Vec::new() };
+        return Expr::Op { prim: Prim::Sub, args: vec![byte, Expr::Int(BIAS, Ty::I32)], imm: Vec::new() };
+    }
     let prim = match before {
         Expr::Op { prim, .. } if load.ty != Ty::I16 => *prim,
         Expr::Op { .. } => Prim::Sext,
