@@ -62,7 +62,7 @@ struct Case {
 #[test]
 fn random_schedules_change_no_result() {
     let all = std::env::var_os("TINYC_TEST_ALL").is_some();
-    let (n_cases, n_emitted) = if all { (2400, 300) } else { (300, 50) };
+    let (n_cases, n_emitted) = if all { (2400, 300) } else { (400, 50) };
     let cases: Vec<Result<Case, String>> = (1..=n_cases).into_par_iter().map(checked).collect();
     let (mut right, mut failures) = (Vec::new(), Vec::new());
     for case in cases {

@@ -140,8 +140,10 @@ impl Watch<'_> {
                 }
                 Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {
                     for (access, writes) in self.accesses(stmt) {
-                        let row = access.index[self.dim].eval(&|var| at[&var]);
-                        if writes { self.store(row)? } else { self.load(row)? }
+                        let first = access.index[self.dim].eval(&|var| at[&var]);
+                        for row in first..first + self.rows(&access) {
+                            if writes { self.store(row)? } else { self.load(row)? }
+                        }
                     }
                 }
             }
@@ -168,6 +170,16 @@ impl Watch<'_> {
             self.each(inner, body, choosing, at)?;
         }
         Ok(())
+    }
+
+    /// How many rows an access touches: a word along the rows has several.
+    fn rows(&self, access: &Access) -> i64 {
+        let data = &self.nest.buffers[self.buffer.idx()];
+        let elements = i64::from(access.ty.lanes() / data.elem.lanes().max(1));
+        let mut next = access.index.clone();
+        next[self.dim] = next[self.dim].offset(1);
+        let apart = data.map.position(&next).add(&data.map.position(&access.index).scale(-1));
+        if apart.as_constant().is_none_or(|apart| apart == 1) { elements.max(1) } else { 1 }
     }
 
     fn store(&mut self, row: i64) -> Result<(), String> {
