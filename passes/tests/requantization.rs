@@ -20,6 +20,9 @@ const LARGE: [&str; 3] = ["mbv2-w0.35-r144", "mcunet-in0", "mcunet-vww1_trained"
 /// Bytes of a large model file.
 const LARGE_BYTES: usize = 600_000;
 
+/// Operators whose result is a function of one byte.
+const OF_ONE_BYTE: [&str; 2] = ["quantize", "relu"];
+
 /// What became of a model.
 #[derive(Default)]
 struct Counts {
@@ -76,6 +79,9 @@ fn counted(model: &Model) -> Option<(String, Counts, Vec<String>)> {
         }
         if sites.is_empty() {
             continue;
+        }
+        if OF_ONE_BYTE.contains(&layer.op.as_str()) && table(&mut layer.nest.clone()).is_err() {
+            longer.push(format!("{} {}: is no table", model.name, layer.nest.name));
         }
         let hides_sign = sites.iter().all(|[zero, min]| min >= zero);
         let mut nest = layer.nest.clone();

@@ -302,3 +302,32 @@ fn a_sum_that_may_wrap_is_anything() {
     accumulators::visit(&nest, Prim::Requantize, see).expect("it is small");
     assert_eq!(found, [Interval { low: i32::MIN.into(), high: i32::MAX.into() }]);
 }
+
+/// `a / n`, rounded to nearest, ties away from zero.
+fn average(a: i32, n: i32) -> i32 {
+    (a + if a > 0 { n / 2 } else { -(n / 2) }) / n
+}
+
+#[test]
+fn averages_are_a_product_and_a_saturation() {
+    for n in (2..40).chain([49, 64, 100, 125, 144, 255]) {
+        let range = (-128 * n, 127 * n);
+        let steps = Steps::of(range, |a| average(a, n)).expect("it is a byte");
+        let slope = ((1i64 << 50) / i64::from(n), 50);
+        let wanted = Wanted { steps: steps.clone(), slope, factor: 1, dropped: None, is_even: true };
+        let Found { shape, constants } = find(&[Some(wanted)], 2).expect("two operations do");
+        let form = Form { shape, constants: constants[0], factor: 1 };
+        for a in range.0..=range.1 {
+            assert_eq!(form.apply(a), Some(average(a, n)), "{a} / {n}");
+        }
+        for by in [-1, 1] {
+            let mut wrong = form;
+            let far = (i64::from(form.constants.multiplier) + i64::from(by) * (1 << 30) / 100) as i32;
+            wrong.constants.multiplier = far;
+            assert!(!wrong.is_proven(&steps, BYTE), "{wrong:?}");
+            let mut wrong = form;
+            wrong.constants.offset += by * n;
+            assert!(!wrong.is_proven(&steps, BYTE), "{wrong:?}");
+        }
+    }
+}
