@@ -30,6 +30,8 @@ const MOST_ATTEMPTS: usize = 8 * STEPS.len();
 /// Sets of data for each case.
 const N_DATA: u64 = 3;
 
+/// From so many cases on every step must have been legal somewhere.
+const MANY_CASES: usize = 2000;
 /// Cases in one firmware.
 const BATCH: usize = 50;
 
@@ -126,7 +128,8 @@ fn report(cases: &[Case]) {
     assert!(two > 0 && three > 0 && four > 0 && literal > 0, "some form of rescaling never occurred");
     let long = cases.iter().filter(|case| case.steps.len() >= 5).count();
     println!("{long} of {} cases took five steps or more", cases.len());
-    assert!(never.is_empty(), "never accepted or never refused: {never:?}");
+    let most_missed = if cases.len() < MANY_CASES { 2 } else { 0 }; // In a short run a step that is rarely legal may be missed.
+    assert!(never.len() <= most_missed, "never accepted or never refused: {never:?}");
     assert!(10 * long >= 6 * cases.len(), "only {long} of {} cases took five steps", cases.len());
 }
 
