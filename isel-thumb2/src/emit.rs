@@ -22,7 +22,7 @@ pub struct Emitted {
     pub stack_bytes: u32,
     /// Whether it touches S registers.
     pub uses_fpu: bool,
-    /// The constants that it reads.
+    /// The constants that it reads; of those that lie together the first.
     pub constants: Vec<BufferId>,
 }
 

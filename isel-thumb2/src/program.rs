@@ -10,10 +10,7 @@ use crate::emit::{Emitted, Names};
 use crate::entry::{self, Callee};
 use crate::layer::{self, Options};
 use crate::object::{self, Architecture, ConstBlock, FpArch, ObjectSpec};
-use crate::select::Offsets;
-
-/// Constants begin at multiples of this many bytes: where linkers put them then changes no timing.
-const CONSTANT_ALIGN: u32 = 8;
+use crate::select::{CONSTANT_ALIGN, Offsets, Together};
 
 /// A layer to compile.
 pub struct Job<'a> {
@@ -83,12 +80,17 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
     let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
     let names = Names { symbol: symbol.clone(), constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
-    let block = |buffer: &BufferId| -> Result<ConstBlock, Diagnostic> {
-        let map = &job.nest.buffers[buffer.idx()].map;
-        let mut bytes = interp::eval_const(job.nest, *buffer)?.to_vec();
-        bytes.resize(job.nest.buffers[buffer.idx()].bytes(), 0);
-        let align = map.align.max(CONSTANT_ALIGN);
-        Ok(ConstBlock { symbol: constant(*buffer), bytes, align, ..ConstBlock::default() })
+    let together = Together::new(job.nest);
+    let block = |first: &BufferId| -> Result<ConstBlock, Diagnostic> {
+        let (mut bytes, mut align) = (Vec::new(), CONSTANT_ALIGN);
+        for (buffer, distance) in together.members(*first) {
+            let data = &job.nest.buffers[buffer.idx()];
+            bytes.resize(distance as usize, 0);
+            bytes.extend(&interp::eval_const(job.nest, buffer)?[..]);
+            bytes.resize(distance as usize + data.bytes(), 0);
+            align = align.max(data.map.align);
+        }
+        Ok(ConstBlock { symbol: constant(*first), bytes, align, ..ConstBlock::default() })
     };
     let constants = emitted.constants.iter().map(block).collect::<Result<_, _>>()?;
     Ok(CompiledLayer { emitted, constants, line: job.line })

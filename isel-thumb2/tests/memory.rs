@@ -7,6 +7,7 @@ use tinyc_isel_thumb2::cores::m4::CortexM4;
 use tinyc_isel_thumb2::emit::{Emitted, Names};
 use tinyc_isel_thumb2::layer::{ALLOCATORS, Options, Order, compile};
 use tinyc_isel_thumb2::memory::{Counters, Traffic};
+use tinyc_isel_thumb2::select::Together;
 
 /// The code of a nest, its parameters and scratch one after the other in the arena.
 fn compiled(text: &str, fpu: bool) -> Emitted {
@@ -96,4 +97,30 @@ fn spilled_values_are_traffic_of_the_stack() {
     // 16 values do not fit into 14 registers.
     assert!(saved(&without) >= saved(&with_s_registers) + 2);
     assert_eq!(without.memory().arena, Traffic { stores: 16, store_bytes: 64, ..loads(16, 4) });
+}
+
+/// A pointer for each walk through constants: two that are read alike and more than once in an iteration share theirs.
+#[test]
+fn constants_that_are_walked_alike_share_an_address() {
+    let nest = |unroll: &str| {
+        format!(
+            "loops @affine(x: i32[4], y: i32[4]) {{
+               const b: i32[4] = [10, 20, 30, 40]
+               const m: i32[4] = [1, -1, 2, -2]
+               for n.o in 0..2 {{
+                 for n.i in 0..2{unroll} {{
+                   y[2*n.o + n.i] = add mul(x[2*n.o + n.i], m[2*n.o + n.i]), b[2*n.o + n.i]
+                 }}
+               }}
+             }}"
+        )
+    };
+    let (once, twice) = (nest(""), nest(" unroll"));
+    assert_eq!(compiled(&once, true).constants.len(), 2);
+    let emitted = compiled(&twice, true);
+    let parsed = parse_nest(&twice).expect("the nest is right");
+    let members = Together::new(&parsed).members(emitted.constants[0]);
+    assert_eq!(emitted.constants.len(), 1);
+    assert_eq!(members.iter().map(|(_, distance)| *distance).collect::<Vec<_>>(), [0, 16]);
+    assert_eq!(emitted.memory().flash, loads(8, 4));
 }

@@ -64,7 +64,7 @@ pub struct Value {
 }
 
 /// A use this many groups away is not soon: by then a register is worth more than a move to get the value back.
-const FAR: usize = 32;
+pub const FAR: usize = 32;
 
 /// A load or store of the block.
 struct Transfer<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{Graph, NodeId, ValueId};
+use super::graph::{FAR, Graph, NodeId, ValueId};
 use crate::isa::Reg;
 use crate::mir::{End, Function};
 
@@ -99,12 +99,13 @@ impl Pressure {
     /// What one group does.
     pub fn effect(&self, graph: &Graph, node: NodeId) -> Effect {
         let this = &graph.nodes[node];
-        let ends = |value: &&ValueId| self.left[**value] == 1 && !kept(graph, **value);
+        let ends = |value: &&ValueId| self.rests(graph, **value, 1);
         let ending = this.uses.iter().filter(ends).count() as i32;
         let fetched = this.uses.iter().filter(|value| !self.live[**value]).count() as i32;
         let wanted = this.defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
         // A value that is written over but lives on is copied first.
-        let copied = this.ties.iter().filter(|value| !ends(value)).count() as i32;
+        let lives_on = |value: &&ValueId| self.left[**value] > 1 || kept(graph, **value);
+        let copied = this.ties.iter().filter(lives_on).count() as i32;
         let defined = this.defs.len() as i32;
         let net = fetched + wanted - ending;
         let peak = if this.late { fetched + defined } else { fetched + defined - ending + copied };
@@ -119,9 +120,13 @@ impl Pressure {
             graph.nodes[*node].uses.iter().for_each(|value| *uses.entry(*value).or_default() += 1);
             net += graph.nodes[*node].defs.iter().filter(|value| self.stays(graph, **value)).count() as i32;
         }
-        let ends = |value: ValueId, n: u32| self.left[value] == n && !kept(graph, value);
-        let known = |value: ValueId| self.live[value] || !graph.values[value].lives_in;
-        let change = |(value, n): (&ValueId, &u32)| i32::from(!known(*value)) - i32::from(ends(*value, *n));
+        let waits = |value: ValueId| {
+            let known = &graph.values[value];
+            !self.live[value] && (known.lives_in || (self.left[value] as usize) < known.users.len())
+        };
+        let change = |(value, n): (&ValueId, &u32)| {
+            i32::from(waits(*value)) - i32::from(self.rests(graph, *value, *n))
+        };
         net + uses.iter().map(change).sum::<i32>()
     }
 
@@ -129,13 +134,15 @@ impl Pressure {
     pub fn run(&mut self, graph: &Graph, node: NodeId) {
         for value in &graph.nodes[node].uses {
             self.n_live += u32::from(!std::mem::replace(&mut self.live[*value], true));
+            if self.rests(graph, *value, 1) {
+                self.live[*value] = false;
+                self.n_live -= 1;
+            }
             self.left[*value] -= 1;
-            self.settle(graph, *value);
         }
         for value in &graph.nodes[node].defs {
-            self.live[*value] = true;
-            self.n_live += 1;
-            self.settle(graph, *value);
+            self.live[*value] = self.stays(graph, *value);
+            self.n_live += u32::from(self.live[*value]);
         }
     }
 
@@ -143,10 +150,12 @@ impl Pressure {
         self.left[value] > 0 || kept(graph, value)
     }
 
-    fn settle(&mut self, graph: &Graph, value: ValueId) {
-        if self.live[value] && !self.stays(graph, value) {
-            self.live[value] = false;
-            self.n_live -= 1;
+    /// Whether a value leaves its register when this many more of its uses have run: there is none left, or the next is far.
+    fn rests(&self, graph: &Graph, value: ValueId, uses: u32) -> bool {
+        let (known, left) = (&graph.values[value], (self.left[value] - uses) as usize);
+        match known.users.len() - left {
+            _ if left == 0 => !kept(graph, value),
+            next => known.users[next] - known.users[next - 1] >= FAR,
         }
     }
 }

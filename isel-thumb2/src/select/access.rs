@@ -33,7 +33,7 @@ impl Selector<'_> {
             let message = format!("`{name}` is read with a border: the code generator tests no bounds");
             return Err(Diagnostic::new(message).help(format!("materialise it first: `border {name}`")));
         }
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars);
+        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
         let touched = self.touched(&stream, offset);
         if access.ty == Ty::I64 {
             let base = self.pointer(&stream);
@@ -54,7 +54,7 @@ impl Selector<'_> {
     /// Writes memory; a narrow buffer keeps the low bits.
     pub(super) fn store(&mut self, access: &Access, value: &Expr) -> Result<(), Diagnostic> {
         let value = self.value(value)?;
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars);
+        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
         self.reuse.written(access.buffer);
         let touched = self.touched(&stream, offset);
         match value {
@@ -149,7 +149,7 @@ impl Selector<'_> {
 
     fn aligned_word(&self, access: &Access) -> Option<(Stream, i64)> {
         let align = self.nest.buffers[access.buffer.idx()].map.align;
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars);
+        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
         let whole = |bytes: i64| bytes % 4 == 0;
         let aligned =
             align.is_multiple_of(4) && whole(offset) && stream.terms.iter().all(|(step, _)| whole(*step));

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use ir::loops::{Access, Atom, BufferId, Index, Loop, Nest, Stmt, VarId};
 use ir::loops::{Expr, Reduce};
 
+use super::constants::Together;
+
 /// Offsets within a stream are below this, so that a double word and a 12-bit immediate fit.
-const REACH: i64 = 4088;
+pub(super) const REACH: i64 = 4088;
 
 /// What a pointer points at: a buffer, the terms that are decided, and where its window of offsets begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stream {
-    /// The buffer.
+    /// The buffer; of constants that lie together the first.
     pub buffer: BufferId,
     /// Coefficients in bytes with their atoms, over the variables of loops that are emitted as loops.
     pub terms: Vec<(i64, Atom)>,
@@ -48,13 +50,14 @@ pub struct Uses {
 
 impl Stream {
     /// The stream of an access and its offset in it.
-    pub fn of(nest: &Nest, access: &Access, vars: &Vars) -> (Stream, i64) {
-        let buffer = &nest.buffers[access.buffer.idx()];
-        let position = buffer.map.position(&access.index).scale(buffer.elem.bytes() as i64);
+    pub fn of(nest: &Nest, access: &Access, vars: &Vars, together: &Together) -> (Stream, i64) {
+        let data = &nest.buffers[access.buffer.idx()];
+        let position = data.map.position(&access.index).scale(data.elem.bytes() as i64);
         let position = fold(&position, vars);
-        let window = position.constant.div_euclid(REACH) * REACH;
-        let stream = Stream { buffer: access.buffer, terms: position.terms, window };
-        (stream, position.constant - window)
+        let (buffer, distance) = together.place(access.buffer);
+        let constant = position.constant + distance;
+        let window = constant.div_euclid(REACH) * REACH;
+        (Stream { buffer, terms: position.terms, window }, constant - window)
     }
 
     /// The part that the loops up to `depth` (not included) decide.
@@ -120,14 +123,15 @@ pub struct Survey {
 }
 
 /// Surveys a body whose own loops have the state that `vars` gives.
-pub fn survey(nest: &Nest, body: Body, vars: &Vars) -> Survey {
-    let mut walk = Walk { nest, vars: vars.clone(), inner: 0, found: Survey::default() };
+pub fn survey(nest: &Nest, body: Body, vars: &Vars, together: &Together) -> Survey {
+    let mut walk = Walk { nest, together, vars: vars.clone(), inner: 0, found: Survey::default() };
     walk.loops(body.loops, &mut |walk| walk.stmts(body.stmts));
     walk.found
 }
 
 struct Walk<'a> {
     nest: &'a Nest,
+    together: &'a Together,
     vars: Vars,
     /// How many loops that will be loops the walk is in.
     inner: usize,
@@ -191,7 +195,7 @@ impl Walk<'_> {
     }
 
     fn access(&mut self, access: &Access) {
-        let (stream, _) = Stream::of(self.nest, access, &self.vars);
+        let (stream, _) = Stream::of(self.nest, access, &self.vars, self.together);
         for (_, atom) in &stream.terms {
             if let Atom::Div(inner, _) | Atom::Mod(inner, _) = atom {
                 inner.vars(&mut self.found.indices);

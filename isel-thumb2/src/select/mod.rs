@@ -6,6 +6,7 @@
 mod access;
 mod address;
 pub(crate) mod asm;
+mod constants;
 mod expr;
 mod index;
 mod mac;
@@ -27,6 +28,7 @@ use crate::isa::{Inst, Reg, ops};
 use crate::memory::Touched;
 use crate::mir::{BlockId, End, Function, Group, Reloc};
 use address::{Body, Stream, Survey, Uses, Var, Vars, survey};
+pub use constants::{CONSTANT_ALIGN, Together};
 use reuse::Reuse;
 use touched::Atoms;
 
@@ -54,6 +56,7 @@ enum Val {
 struct Selector<'a> {
     nest: &'a Nest,
     offsets: &'a Offsets,
+    together: Together,
     core: &'a dyn Core,
     function: Function,
     /// The block that code is added to.
@@ -94,6 +97,7 @@ impl<'a> Selector<'a> {
         Self {
             nest,
             offsets,
+            together: Together::new(nest),
             core,
             function,
             block,
@@ -191,7 +195,7 @@ impl<'a> Selector<'a> {
         let depth = self.depth;
         self.vars.insert(around.var, Var::Entered(depth));
         self.atoms.enter(around.var, around.extent);
-        let found = survey(self.nest, inner, &self.vars);
+        let found = survey(self.nest, inner, &self.vars, &self.together);
         self.hoist_bases(&found, depth);
         let saved = (self.pointers.clone(), std::mem::take(&mut self.stepping));
         let sets = self.carried_locals(&found);
