@@ -24,11 +24,13 @@ pub struct Together {
     places: BTreeMap<BufferId, (BufferId, u32)>,
 }
 
+/// The sums of loop variables that the addresses of a constant are made of.
+type Walks = BTreeSet<Vec<(i64, Atom)>>;
+
 /// What is known of the accesses of a constant.
 #[derive(Default)]
 struct Walked {
-    /// The sums of loop variables that addresses are made of.
-    terms: BTreeSet<Vec<(i64, Atom)>>,
+    terms: Walks,
     /// The fewest accesses that one of them has.
     fewest: u32,
 }
@@ -48,7 +50,7 @@ impl Together {
             }
         }
         walked.retain(|_, walked| walked.fewest > 1);
-        let mut groups: BTreeMap<&BTreeSet<Vec<(i64, Atom)>>, Vec<BufferId>> = BTreeMap::new();
+        let mut groups: BTreeMap<&Walks, Vec<BufferId>> = BTreeMap::new();
         for (buffer, walked) in &walked {
             groups.entry(&walked.terms).or_default().push(*buffer);
         }
