@@ -17,6 +17,8 @@ use rayon::prelude::*;
 
 /// Most steps of a sum that are repeated: with eight or so products each, a kilobyte of code.
 const UNROLLED_STEPS: u32 = 16;
+/// Most steps that blocks of channels are repeated for: two kilobytes or so.
+const UNROLLED_BLOCKS: u32 = 64;
 /// Most steps of a copy that are repeated: enough to hide what its loop costs.
 const UNROLLED_COPIES: u32 = 8;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
@@ -35,6 +37,7 @@ pub fn schedule(
     let traits = Traits {
         dual_mac: options.core.has(Extension::Dsp),
         unrolled_steps: UNROLLED_STEPS,
+        unrolled_blocks: UNROLLED_BLOCKS,
         unrolled_copies: UNROLLED_COPIES,
     };
     let priced = |layer: &ir::loops::Layer| -> Vec<(Price, Draft)> {

@@ -22,6 +22,8 @@ pub struct Traits {
     pub dual_mac: bool,
     /// Most steps of a sum that are repeated in the code: the more, the larger the code.
     pub unrolled_steps: u32,
+    /// Most steps in all that blocks of a matrix product are repeated for.
+    pub unrolled_blocks: u32,
     /// Most steps of a copy that are repeated in the code.
     pub unrolled_copies: u32,
 }

@@ -56,6 +56,9 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     };
     let plain = Draft::new(nest);
     let mut shortened = plain.clone();
+    if traits.dual_mac {
+        shortened.attempt(format!("pack {0} i16; scale {0}_packed by auto", sum.w));
+    }
     shorten(&mut shortened); // Once: its proofs look at every weight, and blocks are many.
     let mut drafts = Vec::new();
     for &block in blocks.iter().filter(suits) {
@@ -121,6 +124,7 @@ impl Product<'_> {
         };
         sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
         self.repeat_window(&mut draft, &parts, &sums);
+        self.repeat_channels(&mut draft, &parts);
         if self.weights == Weights::Pairs {
             shorten(&mut draft); // What is rescaled has a factor from here on only.
         }
@@ -285,6 +289,17 @@ impl Product<'_> {
             let steps = draft.extent(&format!("{sum}.o"));
             if steps > 0 && steps * outer.extent <= self.traits.unrolled_steps {
                 draft.attempt(format!("unroll {}{ending}", outer.name));
+            }
+        }
+    }
+
+    /// Repeats blocks of channels in the code, as many as the budget allows with all steps of their sums: what they store
+    /// and load has addresses in the instructions.
+    fn repeat_channels(&self, draft: &mut Draft, parts: &Parts) {
+        let steps = (product(&self.sum.summed) / PAIR).max(1);
+        for channels in &parts.channels {
+            if let Some(channels) = channels.strip_suffix(".i") {
+                draft.repeat(&format!("{channels}.o"), self.traits.unrolled_blocks / steps);
             }
         }
     }

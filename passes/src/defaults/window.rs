@@ -19,12 +19,16 @@ const PLANES: u32 = 4;
 enum Kept {
     /// Its weights too.
     Weights,
+    /// Its weights, and the data that the next outputs read again.
+    Data,
     /// Nothing: there are more outputs that share what they load.
     Nothing,
 }
 
 /// Ways to use the registers.
-const KEPT: &[Kept] = &[Kept::Weights, Kept::Nothing];
+const KEPT: &[Kept] = &[Kept::Weights, Kept::Data, Kept::Nothing];
+/// Steps that are repeated where data is carried from one to the next: names change instead of registers.
+const CARRIED: u32 = 6;
 
 /// The drafts for a window that moves over each channel.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
@@ -88,8 +92,15 @@ fn paired(
 fn keep(mut draft: Draft, sum: &SumOfProducts, planes: u32, kept: &Kept) -> Draft {
     let channel = sum.shared.last().map_or("", |axis| &axis.name);
     let at = if planes > 1 { format!("{channel}.i") } else { channel.to_string() };
-    if *kept == Kept::Weights {
+    if *kept != Kept::Nothing {
         draft.attempt(format!("hoist {}_words at {at}", sum.w));
+    }
+    if *kept == Kept::Data
+        && let Some(column) = sum.data.last()
+    {
+        let steps = format!("{}.o", column.name);
+        draft.attempt(format!("carry {}_panel at {steps}", sum.x));
+        draft.repeat(&steps, CARRIED);
     }
     for constant in ["b_offset", "b", "m_short", "m_high"] {
         draft.attempt(format!("hoist {constant} at {at}"));
