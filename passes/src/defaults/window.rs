@@ -38,9 +38,12 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     }
     let mut drafts = Vec::new();
     for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
-        for planes in [PLANES, 1] {
-            let Ok(draft) = paired(nest, &sum, planes, *outputs, traits) else { continue };
-            drafts.extend(KEPT.iter().map(|kept| keep(draft.clone(), &sum, planes, kept)));
+        for (planes, walked) in
+            [PLANES, 1].iter().flat_map(|planes| walks(&sum).map(move |walk| (*planes, walk)))
+        {
+            let way = Way { planes, outputs: *outputs, walked };
+            let Ok(draft) = paired(nest, &sum, &way, traits) else { continue };
+            drafts.extend(KEPT.iter().map(|kept| keep(draft.clone(), &sum, &way, kept)));
         }
     }
     if drafts.is_empty() {
@@ -49,30 +52,50 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     drafts
 }
 
-/// Pairs of products of halfwords in planes.
-fn paired(
-    nest: &Nest,
-    sum: &SumOfProducts,
+/// One way to compute a depthwise convolution.
+struct Way {
+    /// Channels that are turned into planes at once.
     planes: u32,
+    /// Outputs that share what they read.
     outputs: u32,
-    traits: &Traits,
-) -> Result<Draft, Stuck> {
+    /// The loop over data that they follow each other along.
+    walked: usize,
+}
+
+/// The loops that outputs may follow each other along: the longer of two wastes less at its end.
+fn walks(sum: &SumOfProducts) -> impl Iterator<Item = usize> {
+    let last = sum.data.len() - 1;
+    let longer = (0..last).filter(|at| sum.data[*at].extent > 2 * sum.data[last].extent).collect::<Vec<_>>();
+    std::iter::once(last).chain(longer)
+}
+
+/// Pairs of products of halfwords in planes.
+fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Result<Draft, Stuck> {
+    let Way { planes, outputs, walked } = *way;
     let mut draft = Draft::new(nest);
     let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
     let channel = sum.shared.last().ok_or(Stuck)?;
-    let column = sum.data.last().ok_or(Stuck)?;
+    let column = &sum.data[walked];
     if column.extent < outputs {
         return Err(Stuck);
     }
-    let (stage, order) = if planes > 1 {
+    let mut data = sum.data.clone();
+    data.swap(walked, sum.data.len() - 1);
+    let mut dims: Vec<usize> = (0..data.len()).collect();
+    dims.swap(walked, sum.data.len() - 1);
+    let mut place = channel.name.clone();
+    let mut order = names(&sum.shared);
+    if planes > 1 {
         draft.step(format!("tile {} {planes}", channel.name))?;
-        let dims: Vec<String> = (0..sum.data.len()).map(|dim| dim.to_string()).collect();
-        let stage = format!("{}.o dims ({} {})", channel.name, dims.len(), dims.join(" "));
-        (stage, format!("{0}.o {0}.i", channel.name))
-    } else {
-        (channel.name.clone(), names(&sum.shared))
-    };
-    draft.step(format!("reorder {order} {}", names(&sum.data)))?;
+        order = format!("{0}.o {0}.i", channel.name);
+        place.push_str(".o");
+        dims.insert(0, data.len());
+    }
+    let is_sorted = dims.is_sorted();
+    let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
+    let dims = if is_sorted { String::new() } else { format!(" dims ({})", dims.join(" ")) };
+    let stage = format!("{place}{dims}");
+    draft.step(format!("reorder {order} {}", names(&data)))?;
     let left = column.extent % outputs;
     if left > 0 {
         draft.step(format!("peel {} {left}; unroll-and-jam {0}.rest", column.name))?;
@@ -89,16 +112,14 @@ fn paired(
 }
 
 /// Keeps what is the same for a channel in registers, as far as they reach.
-fn keep(mut draft: Draft, sum: &SumOfProducts, planes: u32, kept: &Kept) -> Draft {
+fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: &Kept) -> Draft {
     let channel = sum.shared.last().map_or("", |axis| &axis.name);
-    let at = if planes > 1 { format!("{channel}.i") } else { channel.to_string() };
+    let at = if way.planes > 1 { format!("{channel}.i") } else { channel.to_string() };
     if *kept != Kept::Nothing {
         draft.attempt(format!("hoist {}_words at {at}", sum.w));
     }
-    if *kept == Kept::Data
-        && let Some(column) = sum.data.last()
-    {
-        let steps = format!("{}.o", column.name);
+    if *kept == Kept::Data {
+        let steps = format!("{}.o", sum.data[way.walked].name);
         draft.attempt(format!("carry {}_panel at {steps}", sum.x));
         draft.repeat(&steps, CARRIED);
     }
