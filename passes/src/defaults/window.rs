@@ -1,7 +1,7 @@
 //! Sums in which channels do not mix: depthwise convolutions. Planes of halfwords, one channel after the other, its weights in
 //! registers, and products in pairs.
 
-use ir::loops::Nest;
+use ir::loops::{Buffer, Nest, Role};
 
 use super::Traits;
 use super::draft::{Draft, Stuck};
@@ -102,6 +102,9 @@ fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Resul
     }
     draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?;
     draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
+    if planes > 1 && scratch_bytes(&draft.nest) > data_bytes(nest, sum) {
+        return Err(Stuck); // One plane at a time is not much slower.
+    }
     let taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
     draft.step(format!("phases {}", taps.join(" ")))?;
     if left > 0 {
@@ -109,6 +112,16 @@ fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Resul
         draft.step(format!("phases {}", rest.join(" ")))?;
     }
     Ok(draft)
+}
+
+/// Bytes of scratch.
+fn scratch_bytes(nest: &Nest) -> usize {
+    nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch).map(Buffer::bytes).sum()
+}
+
+/// Bytes of the data.
+fn data_bytes(nest: &Nest, sum: &SumOfProducts) -> usize {
+    nest.buffers.iter().find(|buffer| buffer.name == sum.x).map_or(0, Buffer::bytes)
 }
 
 /// Keeps what is the same for a channel in registers, as far as they reach.
