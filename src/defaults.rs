@@ -48,12 +48,12 @@ pub fn schedule(
     let prices: Vec<Vec<Price>> =
         drafts.iter().map(|drafts| drafts.iter().map(|(price, _)| *price).collect()).collect();
     let chosen = choose(&prices, flash);
-    let text = |((layer, drafts), chosen): ((&ir::loops::Layer, &Vec<(Price, Draft)>), &Option<usize>)| {
-        let steps = chosen.map_or(String::new(), |chosen| drafts[chosen].1.text());
-        format!("layer {}:\n{steps}", layer.nest.name)
-    };
-    let layers: Vec<String> = program.layers.iter().zip(&drafts).zip(&chosen).map(text).collect();
-    Schedule::parse(&format!("schedule 1\n{}", layers.concat()))
+    let mut text = String::from("schedule 1\n");
+    for (number, layer) in program.layers.iter().enumerate() {
+        let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
+        text.push_str(&format!("layer {}:\n{steps}", layer.nest.name));
+    }
+    Schedule::parse(&text)
 }
 
 /// A draft for each layer that has any: about the fastest, then smaller ones until all fit.

@@ -93,8 +93,9 @@ fn nests_take_the_cycles_and_accesses_of_the_judge() {
         let total = |of: fn(Pair) -> u64| pairs.iter().map(|(_, pair)| of(*pair)).sum();
         let total = Pair { predicted: total(|pair| pair.predicted), judged: total(|pair| pair.judged) };
         println!("{} nests on {} with fpu: {}: {total}", cases.len(), core.name(), device.fpu);
-        // Nests are short, so a rule that is missing would hide behind the cycles that a model may be off.
-        let (part, cycles) = if is_exact(core) { (0.0, 0) } else { (0.06, 15) };
+        // Nests are short, so a rule that is missing would hide behind the cycles that a model may be off. The judge's pipelined
+        // cores charge what runs once at the mean of all else: some tens of cycles of a nest.
+        let (part, cycles) = if is_exact(core) { (0.0, 0) } else { (0.06, 40) };
         let is_right = |symbol: &str, pair: &Pair| match symbol {
             "test_run" => pair.is_near(core),
             _ => pair.is_within(part, cycles),
