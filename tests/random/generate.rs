@@ -492,6 +492,12 @@ impl Generator {
                 values =
                     vec![self.choices.below(256) as i32 - 128, -128, 127 - self.choices.below(200) as i32];
             }
+            Prim::Unscaled => {
+                // A multiple, and bounds that hold: what whoever writes it has proven.
+                args[0] = format!("mul(ssat({} {{bits = 8, asr = 0}}), {})", args[0], values[0]);
+                args[1] = i8::MIN.to_string();
+                args[2] = i8::MAX.to_string();
+            }
             _ => {}
         }
         let attributes: Vec<String> = row

@@ -28,19 +28,28 @@ pub struct Belady;
 
 impl Allocator for Belady {
     fn allocate(&self, view: &View) -> Result<Output, Failure> {
-        let next_use = NextUse::new(view);
-        let mut store_at_home = BTreeSet::new();
-        for _ in 0..MOST_VISITS {
-            let known = store_at_home.len();
-            let mut visit = Visit::new(view, &next_use, &mut store_at_home);
-            (0..view.blocks.len()).try_for_each(|block| visit.block(block))?;
-            let (edits, allocs, offsets) = (visit.edits, visit.allocs, visit.offsets);
-            if store_at_home.len() == known {
-                return Ok(slots::finish(view, &next_use, edits, allocs, offsets));
-            }
-        }
-        Err(Failure("values go on to be stored in loops that they do not belong to".into()))
+        allocate(view, true)
     }
+
+    fn allocate_plainly(&self, view: &View) -> Option<Result<Output, Failure>> {
+        Some(allocate(view, false))
+    }
+}
+
+/// Allocates; with `turns` the moves on the way back of a loop come before its branch where they can.
+fn allocate(view: &View, turns: bool) -> Result<Output, Failure> {
+    let next_use = NextUse::new(view);
+    let mut store_at_home = BTreeSet::new();
+    for _ in 0..MOST_VISITS {
+        let known = store_at_home.len();
+        let mut visit = Visit { turns, ..Visit::new(view, &next_use, &mut store_at_home) };
+        (0..view.blocks.len()).try_for_each(|block| visit.block(block))?;
+        let (edits, allocs, offsets) = (visit.edits, visit.allocs, visit.offsets);
+        if store_at_home.len() == known {
+            return Ok(slots::finish(view, &next_use, edits, allocs, offsets));
+        }
+    }
+    Err(Failure("values go on to be stored in loops that they do not belong to".into()))
 }
 
 /// A move between places, before or after an instruction.
@@ -67,6 +76,8 @@ struct Visit<'a> {
     store_at_home: &'a mut BTreeSet<Value>,
     /// The places at the start of each block, once the first block before it has been visited.
     starts: Vec<Option<State>>,
+    /// Whether the moves on the way back of a loop come before its branch where they can.
+    turns: bool,
     /// Ways back of loops that have nothing left to move.
     arranged: BTreeSet<usize>,
     state: State,
@@ -92,6 +103,7 @@ impl<'a> Visit<'a> {
             next_use,
             store_at_home,
             starts,
+            turns: true,
             arranged: BTreeSet::new(),
             state: State::default(),
             wanted: BTreeMap::new(),
@@ -344,7 +356,7 @@ impl<'a> Visit<'a> {
         if self.arranged.contains(&self.block) {
             return;
         }
-        if let Some((latch, header, exit)) = self.turn() {
+        if let Some((latch, header, exit)) = self.turns.then(|| self.turn()).flatten() {
             self.arrange(latch, header);
             self.starts[latch] = Some(self.inherited(latch));
             self.starts[exit] = Some(self.inherited(exit));

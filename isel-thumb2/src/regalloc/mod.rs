@@ -25,6 +25,12 @@ pub use view::View;
 pub trait Allocator {
     /// Where each operand of `view` is, and the moves between.
     fn allocate(&self, view: &View) -> Result<Output, Failure>;
+
+    /// The same without what is only for speed, for functions where the checker finds the first answer wrong; `None` where
+    /// there is no such way.
+    fn allocate_plainly(&self, _view: &View) -> Option<Result<Output, Failure>> {
+        None
+    }
 }
 
 /// Why there is no assignment: a mistake of the compiler.
@@ -93,18 +99,28 @@ pub trait Spill {
 }
 
 /// Allocates, checks the result, and rewrites the function with it.
+///
+/// What the checker refuses is allocated again, first without what is only for speed, then by [`Regalloc2`].
 pub fn assign(
     function: &Function,
     allocator: &dyn Allocator,
     spill: &dyn Spill,
 ) -> Result<Assigned, Failure> {
     let view = View::new(function);
-    let output = allocator.allocate(&view)?;
+    let output = checked(&view, allocator.allocate(&view))
+        .or_else(|failure| checked(&view, allocator.allocate_plainly(&view).unwrap_or(Err(failure))))
+        .or_else(|_| checked(&view, Regalloc2.allocate(&view)))?;
+    Ok(rewrite(function, &view, &output, spill))
+}
+
+/// The same assignment, after every use has been seen to get the value that it names.
+fn checked(view: &View, output: Result<Output, Failure>) -> Result<Output, Failure> {
+    let output = output?;
     let environment = environment();
-    let mut checker = regalloc2::checker::Checker::new(&view, &environment);
+    let mut checker = regalloc2::checker::Checker::new(view, &environment);
     checker.prepare(&output);
     checker.run().map_err(|errors| Failure(format!("{errors:?}")))?;
-    Ok(rewrite(function, &view, &output, spill))
+    Ok(output)
 }
 
 impl Allocator for Regalloc2 {
