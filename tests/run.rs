@@ -5,6 +5,7 @@
 //! //! selects smlad; sxtb16 ror #8          These occur in the code of some nest: a name, and parts of the operands.
 //! //! selects-in @dot2 smlad                These in the code of this nest.
 //! //! selects-in-loop smlad                 These in an innermost loop.
+//! //! selects-not-in-loop vmov              None of these in any innermost loop.
 //! //! selects-without-fpu str [sp           These where S registers may not hold values.
 //! //! steps @dot2 tile k 4; unroll k.i       The schedule of this nest: its results are those of the nest without it.
 //! ```
@@ -70,14 +71,21 @@ fn check_selection(text: &str, cases: &[Case]) -> Result<(), Failed> {
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         let (nest, wanted) = match kind {
             "-in" => rest.split_once(' ').map_or((None, rest), |(nest, rest)| (nest.strip_prefix('@'), rest)),
-            "" | "-in-loop" | "-without-fpu" => (None, rest),
+            "" | "-in-loop" | "-not-in-loop" | "-without-fpu" => (None, rest),
             _ => return Err(format!("`selects{kind}` is no directive").into()),
         };
         let listings = if kind == "-without-fpu" { &without } else { &with_fpu };
         let listings = || listings.iter().filter(|listing| nest.is_none_or(|nest| listing.nest == nest));
-        let lines = || listings().flat_map(|listing| &listing.lines).filter(|at| kind != "-in-loop" || at.1);
+        let lines =
+            || listings().flat_map(|listing| &listing.lines).filter(|at| !kind.ends_with("-in-loop") || at.1);
         for wanted in wanted.split(';').map(str::trim) {
-            if !lines().any(|(inst, _)| is(inst, wanted)) {
+            let is_there = lines().any(|(inst, _)| is(inst, wanted));
+            if kind == "-not-in-loop" && is_there {
+                let has =
+                    |listing: &&Listing| listing.lines.iter().any(|(inst, inner)| *inner && is(inst, wanted));
+                let nests: Vec<&str> = listings().filter(has).map(|listing| listing.nest.as_str()).collect();
+                missing.push(format!("`{wanted}` is in a loop of {}", nests.join(", ")));
+            } else if kind != "-not-in-loop" && !is_there {
                 let name = wanted.split(' ').next().unwrap_or_default();
                 let near = lines().filter(|(inst, _)| inst.starts_with(name)).map(|(inst, _)| inst.as_str());
                 let near = near.collect::<Vec<_>>().join("; ");

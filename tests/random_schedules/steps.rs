@@ -280,7 +280,7 @@ impl<'a> Writer<'a> {
         while at < words.len() {
             let choices: Vec<&str> = words[at].split('|').collect();
             match self.rng.of(&choices) {
-                "AXIS" if words[at..].contains(&"…") => {
+                "AXIS" if words[at + 1..].iter().find(|word| **word != "AXIS") == Some(&"…") => {
                     args.extend(self.neighbours());
                     at = words.iter().position(|word| *word == "…").expect("it repeats");
                 }

@@ -88,12 +88,12 @@ fn check_reads(nest: &Nest, buffer: BufferId, body: &[Stmt], reads: &[Read]) -> 
 }
 
 /// A loop of the body that is not unrolled and moves the load.
-fn rolled(read: &Read) -> Option<&Loop> {
+pub(super) fn rolled(read: &Read) -> Option<&Loop> {
     read.varies_with().find(|l| !l.unroll && l.extent > 1)
 }
 
 /// Whether two loads give values of one type in one way.
-fn same_kind(a: &Read, b: &Read) -> bool {
+pub(super) fn same_kind(a: &Read, b: &Read) -> bool {
     let prim = |read: &Read| match &read.expr {
         Expr::Op { prim, .. } => Some(*prim),
         _ => None,
@@ -125,7 +125,7 @@ fn kept(nest: &mut Nest, footprint: &Footprint, like: &Read, mut body: Vec<Stmt>
 }
 
 /// Loads a whole block, by unrolled loops.
-fn set_all(nest: &mut Nest, footprint: &Footprint, like: &Read, local: LocalId) -> Stmt {
+pub(super) fn set_all(nest: &mut Nest, footprint: &Footprint, like: &Read, local: LocalId) -> Stmt {
     let name = nest.locals[local.idx()].name.clone();
     let vars: Vec<VarId> =
         (0..footprint.shape.len()).map(|dim| fresh_var(nest, &format!("{name}_{dim}"))).collect();

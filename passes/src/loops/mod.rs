@@ -30,6 +30,7 @@ pub mod phases;
 pub mod reorder;
 pub mod rescalings;
 pub mod ring;
+pub mod rotate;
 pub mod rows;
 pub mod scale;
 pub mod short_add;
@@ -105,6 +106,7 @@ pub const STEPS: &[StepDef] = &[
     interleave::STEP,
     hoist::STEP,
     carry::STEP,
+    rotate::STEP,
 ];
 
 /// The pass called `name`.

@@ -67,7 +67,7 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
 }
 
 /// `ending`, with the least number behind it that gives no loop the name of another one.
-fn suffix(nest: &Nest, axis: VarId, ending: &str) -> String {
+pub(super) fn suffix(nest: &Nest, axis: VarId, ending: &str) -> String {
     let names: Vec<&str> = axes(nest).iter().map(|var| nest.vars[var.idx()].as_str()).collect();
     let clashes = |suffix: &str| {
         let renamed =

@@ -114,7 +114,7 @@ impl Products {
     fn of(self, factor: i64, x: i64) -> i64 {
         match self {
             Products::Whole => factor * x,
-            Products::Upper => (factor * x) >> 8,
+            Products::Upper => (factor * i64::from((x << 8) as i16)) >> 16, // What the halfword holds.
         }
     }
 
