@@ -9,8 +9,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Nest, Program};
 use isel_thumb2::emit::Names;
 use isel_thumb2::isa::Extension;
-use isel_thumb2::layer;
-use isel_thumb2::select::Together;
+use isel_thumb2::{layer, program};
 use passes::defaults::{Draft, Traits, drafts};
 use passes::schedule::Schedule;
 use rayon::prelude::*;
@@ -110,12 +109,10 @@ fn price(draft: &Draft, options: layer::Options) -> Option<Price> {
     passes::loops::legalize(&mut nest).ok()?;
     let names = Names { symbol: nest.name.clone(), constant: &|_| String::new(), line: &|_| 0 };
     let emitted = layer::compile(&nest, &apart(&nest), &names, options).ok()?;
-    let together = Together::new(&nest);
-    let read = emitted.constants.iter().flat_map(|first| together.members(*first));
-    let constants: usize = read.map(|(buffer, _)| nest.buffers[buffer.idx()].bytes()).sum();
+    let constants = program::constants(&nest, &emitted, &|_| String::new()).ok()?;
     Some(Price {
         cycles: emitted.cycles(options.core),
-        flash: emitted.code.bytes.len() + constants + GLUE_BYTES,
+        flash: emitted.code.bytes.len() + program::bytes_once(&constants) + GLUE_BYTES,
     })
 }
 

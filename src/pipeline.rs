@@ -233,7 +233,7 @@ fn layer_report(
 ) -> LayerReport {
     let layer = &program.layers[number];
     let result = layer.args.last().map(|tensor| program.tensors[*tensor].ty.shape.clone());
-    let constants: usize = compiled.constants.iter().map(|block| block.bytes.len()).sum();
+    let constants = program::bytes_once(&compiled.constants);
     let scratch = layer.nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch).map(Buffer::bytes);
     LayerReport {
         name: layer.nest.name.clone(),

@@ -1,6 +1,6 @@
 //! A whole program: a function for each layer, the entry that calls them, and the constants that they read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ir::diag::Diagnostic;
@@ -80,20 +80,37 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
     let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
     let names = Names { symbol: symbol.clone(), constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
-    let together = Together::new(job.nest);
+    let constants = constants(job.nest, &emitted, &constant)?;
+    Ok(CompiledLayer { emitted, constants, line: job.line })
+}
+
+/// The constants that the code of a nest reads, those that lie together as one, under the names that `symbol` has for them.
+///
+/// The same contents may occur more than once: an object holds them once.
+pub fn constants(
+    nest: &Nest,
+    emitted: &Emitted,
+    symbol: &dyn Fn(BufferId) -> String,
+) -> Result<Vec<ConstBlock>, Diagnostic> {
+    let together = Together::new(nest);
     let block = |first: &BufferId| -> Result<ConstBlock, Diagnostic> {
         let (mut bytes, mut align) = (Vec::new(), CONSTANT_ALIGN);
         for (buffer, distance) in together.members(*first) {
-            let data = &job.nest.buffers[buffer.idx()];
+            let data = &nest.buffers[buffer.idx()];
             bytes.resize(distance as usize, 0);
-            bytes.extend(&interp::eval_const(job.nest, buffer)?[..]);
+            bytes.extend(&interp::eval_const(nest, buffer)?[..]);
             bytes.resize(distance as usize + data.bytes(), 0);
             align = align.max(data.map.align);
         }
-        Ok(ConstBlock { symbol: constant(*first), bytes, align, ..ConstBlock::default() })
+        Ok(ConstBlock { symbol: symbol(*first), bytes, align, ..ConstBlock::default() })
     };
-    let constants = emitted.constants.iter().map(block).collect::<Result<_, _>>()?;
-    Ok(CompiledLayer { emitted, constants, line: job.line })
+    emitted.constants.iter().map(block).collect()
+}
+
+/// The bytes that constants take in an object.
+pub fn bytes_once(constants: &[ConstBlock]) -> usize {
+    let distinct: BTreeSet<&[u8]> = constants.iter().map(|block| block.bytes.as_slice()).collect();
+    distinct.into_iter().map(<[u8]>::len).sum()
 }
 
 /// Puts compiled layers into an object file, in the order in which they run.

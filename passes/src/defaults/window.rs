@@ -19,16 +19,14 @@ const PLANES: u32 = 4;
 enum Kept {
     /// Its weights too.
     Weights,
-    /// Its weights, and the data that the next outputs read again.
-    Data,
+    /// Its weights, and the data that the next outputs read again, over so many steps at most.
+    Data(u32),
     /// Nothing: there are more outputs that share what they load.
     Nothing,
 }
 
-/// Ways to use the registers.
-const KEPT: &[Kept] = &[Kept::Weights, Kept::Data, Kept::Nothing];
-/// Steps that are repeated where data is carried from one to the next: names change instead of registers.
-const CARRIED: u32 = 6;
+/// Most steps that are repeated where data is carried from one to the next: names change instead of registers.
+const CARRIED: &[u32] = &[6, 24];
 
 /// The drafts for a window that moves over each channel.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
@@ -43,7 +41,8 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         {
             let way = Way { planes, outputs: *outputs, walked };
             let Ok(draft) = paired(nest, &sum, &way, traits) else { continue };
-            drafts.extend(KEPT.iter().map(|kept| keep(draft.clone(), &sum, &way, kept)));
+            let steps = draft.extent(&format!("{}.o", sum.data[walked].name));
+            drafts.extend(ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept)));
         }
     }
     if drafts.is_empty() {
@@ -105,7 +104,10 @@ fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Resul
     if planes > 1 && scratch_bytes(&draft.nest) > data_bytes(nest, sum) {
         return Err(Stuck); // One plane at a time is not much slower.
     }
-    let taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
+    let mut taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
+    // All that a word of each row is needed for, then the next word of each: their loads stand together.
+    let along = walked.min(taps.len() - 1);
+    taps.rotate_left(along);
     draft.step(format!("phases {}", taps.join(" ")))?;
     if left > 0 {
         let rest: Vec<String> = taps.iter().map(|tap| format!("{tap}.rest")).collect();
@@ -124,17 +126,24 @@ fn data_bytes(nest: &Nest, sum: &SumOfProducts) -> usize {
     nest.buffers.iter().find(|buffer| buffer.name == sum.x).map_or(0, Buffer::bytes)
 }
 
+/// Ways to use the registers along so many steps.
+fn ways_to_keep(steps: u32) -> impl Iterator<Item = Kept> {
+    let carried = CARRIED.iter().enumerate().filter(move |(at, _)| *at == 0 || CARRIED[at - 1] < steps);
+    let data = carried.map(|(_, most)| Kept::Data(*most));
+    [Kept::Weights, Kept::Nothing].into_iter().chain(data)
+}
+
 /// Keeps what is the same for a channel in registers, as far as they reach.
-fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: &Kept) -> Draft {
+fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: Kept) -> Draft {
     let channel = sum.shared.last().map_or("", |axis| &axis.name);
     let at = if way.planes > 1 { format!("{channel}.i") } else { channel.to_string() };
-    if *kept != Kept::Nothing {
+    if kept != Kept::Nothing {
         draft.attempt(format!("hoist {}_words at {at}", sum.w));
     }
-    if *kept == Kept::Data {
+    if let Kept::Data(most) = kept {
         let steps = format!("{}.o", sum.data[way.walked].name);
         draft.attempt(format!("carry {}_panel at {steps}", sum.x));
-        draft.repeat(&steps, CARRIED);
+        draft.repeat(&steps, most);
     }
     for constant in ["b_offset", "b", "m_short", "m_high"] {
         draft.attempt(format!("hoist {constant} at {at}"));

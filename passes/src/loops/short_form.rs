@@ -1,6 +1,6 @@
 //! Writes a proven short form out: its constants as literals or tables, its operations, and the offset in what a sum starts with.
 
-use ir::loops::{Buffer, Expr, Index, Init, Nest, Prim, Role, Stmt};
+use ir::loops::{Buffer, BufferId, Expr, Index, Init, Nest, Prim, Role, Stmt};
 use ir::ty::Ty;
 
 use super::edit::{fresh_local, fresh_name};
@@ -29,6 +29,48 @@ pub struct Channel {
     pub accumulator: Interval,
     /// What it arrives multiplied by.
     pub factor: i32,
+}
+
+/// The tables that a step has written so far. Where the elements that one place uses say nothing of those that another uses,
+/// both have one table.
+#[derive(Clone, Debug, Default)]
+pub struct Tables(Vec<Table>);
+
+/// A table: what it gives, and for each element its number if anything uses it.
+#[derive(Clone, Debug)]
+struct Table {
+    /// What its name begins with.
+    name: String,
+    buffer: BufferId,
+    numbers: Vec<Option<i32>>,
+}
+
+impl Tables {
+    /// The table of such numbers, if there is one whose used elements agree, with these added to it.
+    fn merge(
+        &mut self,
+        nest: &mut Nest,
+        name: &str,
+        shape: &[u32],
+        numbers: &[Option<i32>],
+    ) -> Option<BufferId> {
+        let agrees = |table: &&mut Table| {
+            let both = || table.numbers.iter().zip(numbers);
+            table.name == name
+                && nest.buffers[table.buffer.idx()].shape == shape
+                && both().all(|(a, b)| a.is_none() || b.is_none() || a == b)
+        };
+        let table = self.0.iter_mut().find(agrees)?;
+        table.numbers.iter_mut().zip(numbers).for_each(|(all, new)| *all = all.or(*new));
+        nest.buffers[table.buffer.idx()].role = data(&table.numbers);
+        Some(table.buffer)
+    }
+}
+
+/// A constant of these numbers, 0 where nothing uses it.
+fn data(numbers: &[Option<i32>]) -> Role {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.unwrap_or(0).to_le_bytes()).collect();
+    Role::Const(Init::Data(bytes.into()))
 }
 
 /// A saturation.
@@ -67,16 +109,17 @@ impl Channels {
     /// Whether an offset of each channel can be part of what a sum starts with.
     pub fn offset_is_free(&self, nest: &Nest) -> bool {
         let mut trial = nest.clone();
-        let offset = self.numbers(&mut trial, "offset", &|channel: usize| if channel == 0 { 1 } else { 2 });
+        let two = |channel: usize| if channel == 0 { 1 } else { 2 };
+        let offset = self.numbers(&mut trial, &mut Tables::default(), "offset", &two);
         try_offset(&mut trial, &self.x, &offset).is_some()
     }
 
     /// The statements in front of the form, and its value; its offset goes into the initial value of the sum where that can be.
-    pub fn written(&self, nest: &mut Nest, found: &Found) -> (Vec<Stmt>, Expr) {
+    pub fn written(&self, nest: &mut Nest, tables: &mut Tables, found: &Found) -> (Vec<Stmt>, Expr) {
         let saturation = self.saturation().expect("the form was found for it");
         let shape = found.shape;
         let mut number = |suffix: &str, of: &dyn Fn(&Constants) -> i32| {
-            self.numbers(nest, suffix, &|channel| of(&found.constants[channel]))
+            self.numbers(nest, tables, suffix, &|channel| of(&found.constants[channel]))
         };
         let multiplier = number("short", &|constants| constants.multiplier).expr();
         let high = match shape.base {
@@ -141,19 +184,29 @@ impl Channels {
     }
 
     /// A literal where all channels agree, else a table.
-    fn numbers(&self, nest: &mut Nest, suffix: &str, of: &dyn Fn(usize) -> i32) -> Numbers {
-        let mut used = (0..self.of.len()).filter(|channel| self.of[*channel].is_some()).map(of);
-        let first = used.next().unwrap_or(0);
-        match &self.table {
-            Some((shape, at, name)) if !used.all(|number| number == first) => {
-                let bytes: Vec<u8> =
-                    (0..self.of.len()).flat_map(|channel| of(channel).to_le_bytes()).collect();
-                let name = fresh_name(nest, &format!("{name}_{suffix}"));
-                let role = Role::Const(Init::Data(bytes.into()));
-                Numbers::Table(nest.add_buffer(Buffer::new(name, Ty::I32, shape, role)), at.clone())
-            }
-            _ => Numbers::Same(first),
-        }
+    fn numbers(
+        &self,
+        nest: &mut Nest,
+        tables: &mut Tables,
+        suffix: &str,
+        of: &dyn Fn(usize) -> i32,
+    ) -> Numbers {
+        let number = |(channel, known): (usize, &Option<Channel>)| known.map(|_| of(channel));
+        let numbers: Vec<Option<i32>> = self.of.iter().enumerate().map(number).collect();
+        let mut used = numbers.iter().flatten();
+        let first = used.next().copied().unwrap_or(0);
+        let Some((shape, at, name)) = self.table.as_ref().filter(|_| used.any(|number| *number != first))
+        else {
+            return Numbers::Same(first);
+        };
+        let name = format!("{name}_{suffix}");
+        let buffer = tables.merge(nest, &name, shape, &numbers).unwrap_or_else(|| {
+            let buffer = Buffer::new(fresh_name(nest, &name), Ty::I32, shape, data(&numbers));
+            let buffer = nest.add_buffer(buffer);
+            tables.0.push(Table { name, buffer, numbers });
+            buffer
+        });
+        Numbers::Table(buffer, at.clone())
     }
 }
 

@@ -28,7 +28,7 @@ use ir::fixed::Multiplier;
 use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
-use super::short_form::{Channel, Channels};
+use super::short_form::{Channel, Channels, Tables};
 use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
@@ -74,14 +74,15 @@ pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic
 
 /// The same, with this shift in every saturation if one is given.
 pub fn with_shift(nest: &mut Nest, any: bool, shift: Option<i32>) -> Result<Report, Diagnostic> {
-    let mut report = Report::default();
+    let (mut report, mut tables) = (Report::default(), Tables::default());
     let (mut at, mut first_refusal) = (0, None);
     while let Some(site) = sites(&nest.body).get(at).copied() {
         let site = Site::of(site);
         let all = rescalings(nest, at, &site)?;
         let number = all.channels.number();
-        match site.shortened(nest, at, &all, shift) {
-            Ok((shortened, cost)) => {
+        match site.shortened(nest, at, &all, &tables, shift) {
+            Ok((shortened, with_these, cost)) => {
+                tables = with_these;
                 report.short[cost.operations as usize - 2] += number;
                 *nest = shortened;
             }
@@ -172,14 +173,15 @@ impl Site {
         Site { operand, quotient, multiplier, shift, zero: imm[0], min: imm[1], max: imm[2] }
     }
 
-    /// The nest with a form for all channels and what that takes, or how many channels have none.
+    /// The nest with a form for all channels, the tables written by then and what the form takes, or how many channels have none.
     fn shortened(
         &self,
         nest: &Nest,
         at: usize,
         all: &Rescalings,
+        tables: &Tables,
         shift: Option<i32>,
-    ) -> Result<(Nest, Cost), usize> {
+    ) -> Result<(Nest, Tables, Cost), usize> {
         let channels = &all.channels;
         let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
             return Err(channels.number());
@@ -195,14 +197,14 @@ impl Site {
         };
         let found = short_forms::find(&query)?;
         let cost = found.cost(&channels.used(), offset_is_free);
-        let mut shortened = nest.clone();
-        let (before, value) = channels.written(&mut shortened, &found);
+        let (mut shortened, mut tables) = (nest.clone(), tables.clone());
+        let (before, value) = channels.written(&mut shortened, &mut tables, &found);
         let replaced = edit_site(&mut shortened.body, &mut { at }, &mut |expr| {
             *expr = value.clone();
             before.clone()
         });
         assert!(replaced, "the site was found by its number");
-        Ok((shortened, cost))
+        Ok((shortened, tables, cost))
     }
 
     fn wanted(&self, all: &Rescalings) -> Option<Vec<Option<Wanted>>> {
