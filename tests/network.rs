@@ -108,7 +108,13 @@ fn legal(program: &Program, steps: &[&str]) -> String {
 
 /// The golden outputs at every level.
 fn expect_exact(program: &Program, cases: &[Case], what: &str) {
-    let mut host = host::compile(program).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let placement = lowering::memory::place(program).expect("the model is small");
+    let arena = host::Arena {
+        bytes: placement.arena_bytes as usize,
+        tensors: &placement.tensors,
+        scratch: &placement.scratch,
+    };
+    let mut host = host::compile_in(program, arena).unwrap_or_else(|error| panic!("{what}: {error}"));
     for case in cases {
         let inputs: Vec<&[u8]> = case.inputs.iter().map(Vec::as_slice).collect();
         let found = host.run(&inputs).expect("the inputs fit");

@@ -6,6 +6,7 @@
 
 pub mod builder;
 pub mod memory;
+pub mod overlap;
 
 mod add;
 mod conv;
@@ -13,6 +14,7 @@ mod depthwise;
 mod fully_connected;
 mod mean;
 mod movement;
+mod pack;
 mod pool;
 mod rescale;
 mod site;

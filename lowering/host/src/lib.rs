@@ -1,6 +1,7 @@
 //! Runs the loops level on the host: each nest becomes native code through Cranelift, with the same bits as on the device.
 //!
-//! Every buffer has memory of its own here; which tensors share bytes of an arena is not this crate's business.
+//! Every buffer has memory of its own, or the place in an arena that the caller gives it: then tensors that lie on each
+//! other wrongly give wrong results.
 //! Neither is speed: the order of the loops is taken as it is, and `unroll` is ignored.
 
 mod code;
@@ -14,6 +15,9 @@ use ir::loops::{Buffer, Init, Lifetime, Nest, Program, Role, Stmt, StorageMap, T
 
 use code::Code;
 use memory::Memory;
+
+/// What the start of an arena is a multiple of: more than any buffer asks for.
+const ARENA_ALIGN: u32 = 64;
 
 /// A whole network as native code, with the memory that it works on.
 pub struct HostProgram {
@@ -35,16 +39,48 @@ pub struct HostNest {
     params: Vec<(usize, usize)>,
 }
 
+/// Where everything lies in an arena, in bytes from its start.
+#[derive(Clone, Copy)]
+pub struct Arena<'a> {
+    /// Its size.
+    pub bytes: usize,
+    /// The offset of each tensor.
+    pub tensors: &'a [u32],
+    /// For each layer the offset of each of its scratch buffers, in the order of the nest.
+    pub scratch: &'a [Vec<u32>],
+}
+
 /// Compiles a program, or gives the first error that the verifier finds in it.
 pub fn compile(program: &Program) -> Result<HostProgram, Diagnostic> {
+    compile_on(program, None)
+}
+
+/// The same with tensors and scratch at their places in one arena.
+pub fn compile_in(program: &Program, arena: Arena) -> Result<HostProgram, Diagnostic> {
+    expect_count("offsets of tensors", arena.tensors.len(), program.tensors.len())?;
+    expect_count("layers with offsets of scratch", arena.scratch.len(), program.layers.len())?;
+    compile_on(program, Some(arena))
+}
+
+fn compile_on(program: &Program, arena: Option<Arena>) -> Result<HostProgram, Diagnostic> {
     first_error(verify_program(program))?;
     let mut memory = Memory::default();
-    for slot in &program.tensors {
-        memory.add(bytes_of(slot), slot.map.align);
+    if let Some(arena) = arena {
+        memory.set_arena(arena.bytes, ARENA_ALIGN);
+    }
+    for (number, slot) in program.tensors.iter().enumerate() {
+        let bytes = bytes_of(slot);
+        match arena {
+            Some(arena) => {
+                memory.add_at(arena.tensors[number] as usize, bytes).ok_or_else(|| outside(&slot.name))?
+            }
+            None => memory.add(bytes, slot.map.align),
+        };
     }
     let mut layers = Vec::new();
-    for layer in &program.layers {
-        layers.push(blocks_of(&layer.nest, &mut memory, &layer.args)?);
+    for (number, layer) in program.layers.iter().enumerate() {
+        let scratch = arena.map(|arena| &arena.scratch[number][..]);
+        layers.push(blocks_of(&layer.nest, &mut memory, &layer.args, scratch)?);
     }
     let nests: Vec<&Nest> = program.layers.iter().map(|layer| &layer.nest).collect();
     let code = code_of(&nests, &mut memory, &layers)?;
@@ -71,7 +107,7 @@ pub fn compile_nest(nest: &Nest) -> Result<HostNest, Diagnostic> {
         params.push((memory.add(bytes, map.align), bytes));
     }
     let args: Vec<usize> = params.iter().map(|(block, _)| *block).collect();
-    let blocks = blocks_of(nest, &mut memory, &args)?;
+    let blocks = blocks_of(nest, &mut memory, &args, None)?;
     let code = code_of(&[nest], &mut memory, std::slice::from_ref(&blocks))?;
     Ok(HostNest { code, memory, blocks, params })
 }
@@ -165,8 +201,19 @@ fn code_of(nests: &[&Nest], memory: &mut Memory, blocks: &[Vec<usize>]) -> Resul
     Ok(code)
 }
 
-/// The block behind each buffer of `nest`: those of `args` for the parameters, new ones for scratch and constants.
-fn blocks_of(nest: &Nest, memory: &mut Memory, args: &[usize]) -> Result<Vec<usize>, Diagnostic> {
+/// The block behind each buffer of `nest`: those of `args` for the parameters, new ones for scratch and constants, or for scratch
+/// those at these offsets of the arena.
+fn blocks_of(
+    nest: &Nest,
+    memory: &mut Memory,
+    args: &[usize],
+    scratch: Option<&[u32]>,
+) -> Result<Vec<usize>, Diagnostic> {
+    let n_scratch = nest.buffers_where(|buffer| buffer.role == Role::Scratch).count();
+    if let Some(offsets) = scratch {
+        expect_count(&format!("offsets of the scratch of `{}`", nest.name), offsets.len(), n_scratch)?;
+    }
+    let mut offsets = scratch.map(|offsets| offsets.iter());
     expect_count(&format!("arguments of `{}`", nest.name), args.len(), nest.params().count())?;
     let mut args = args.iter();
     let mut blocks = Vec::with_capacity(nest.buffers.len());
@@ -178,6 +225,10 @@ fn blocks_of(nest: &Nest, memory: &mut Memory, args: &[usize]) -> Result<Vec<usi
                     .expect_at_least(block, buffer.bytes())
                     .map_err(|have| too_small(nest, buffer, have))?;
                 block
+            }
+            Role::Scratch if offsets.is_some() => {
+                let offset = offsets.as_mut().and_then(Iterator::next).expect("counted above");
+                memory.add_at(*offset as usize, buffer.bytes()).ok_or_else(|| outside(&buffer.name))?
             }
             Role::Scratch | Role::Const(Init::Nest(_)) => memory.add(buffer.bytes(), buffer.map.align),
             Role::Const(Init::Data(data)) => {
@@ -192,6 +243,10 @@ fn blocks_of(nest: &Nest, memory: &mut Memory, args: &[usize]) -> Result<Vec<usi
         blocks.push(block);
     }
     Ok(blocks)
+}
+
+fn outside(name: &str) -> Diagnostic {
+    Diagnostic::new(format!("`{name}` does not lie within the arena"))
 }
 
 fn too_small(nest: &Nest, buffer: &Buffer, have: usize) -> Diagnostic {

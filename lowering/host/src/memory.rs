@@ -6,12 +6,16 @@ const GUARD: usize = 8;
 /// All blocks of a program or a nest; a block is known by its number.
 #[derive(Default)]
 pub struct Memory {
+    /// What blocks lie in; the vectors never grow, so their addresses stay.
+    data: Vec<Vec<u8>>,
     blocks: Vec<Block>,
+    arena: Option<Block>,
 }
 
-/// Bytes from an aligned address on; the vector never grows, so its address stays.
+/// Bytes from an aligned address on.
+#[derive(Clone, Copy)]
 struct Block {
-    data: Vec<u8>,
+    data: usize,
     start: usize,
     len: usize,
 }
@@ -22,26 +26,40 @@ impl Memory {
         let align = (align.max(1) as usize).next_power_of_two().max(8);
         let data = vec![0; len + align + GUARD];
         let start = data.as_ptr().addr().wrapping_neg() % align;
-        self.blocks.push(Block { data, start, len });
+        self.data.push(data);
+        self.blocks.push(Block { data: self.data.len() - 1, start, len });
         self.blocks.len() - 1
+    }
+
+    /// Makes the arena that [`Self::add_at`] puts blocks in.
+    pub fn set_arena(&mut self, len: usize, align: u32) {
+        let number = self.add(len, align);
+        self.arena = Some(self.blocks.remove(number));
+    }
+
+    /// Adds a block at an offset of the arena, and gives its number; `None` where it does not fit.
+    pub fn add_at(&mut self, offset: usize, len: usize) -> Option<usize> {
+        let arena = self.arena.filter(|arena| offset + len <= arena.len)?;
+        self.blocks.push(Block { start: arena.start + offset, len, ..arena });
+        Some(self.blocks.len() - 1)
     }
 
     /// The contents of a block.
     pub fn bytes(&self, block: usize) -> &[u8] {
-        let Block { data, start, len } = &self.blocks[block];
-        &data[*start..][..*len]
+        let Block { data, start, len } = self.blocks[block];
+        &self.data[data][start..][..len]
     }
 
     /// The contents of a block, to be changed.
     pub fn bytes_mut(&mut self, block: usize) -> &mut [u8] {
-        let Block { data, start, len } = &mut self.blocks[block];
-        &mut data[*start..][..*len]
+        let Block { data, start, len } = self.blocks[block];
+        &mut self.data[data][start..][..len]
     }
 
     /// The address of a block.
     pub fn address(&mut self, block: usize) -> *mut u8 {
-        let Block { data, start, .. } = &mut self.blocks[block];
-        data[*start..].as_mut_ptr()
+        let Block { data, start, .. } = self.blocks[block];
+        self.data[data][start..].as_mut_ptr()
     }
 
     /// Checks that a block has `len` bytes, or gives how many it has.

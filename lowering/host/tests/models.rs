@@ -1,15 +1,15 @@
 //! Every model that loads and lowers must give the reference's outputs, bit for bit, as native code.
 //!
-//! Once as it is lowered, and once after the rewrites that every nest takes. Our own models are always tested, the
+//! Once as it is lowered, each tensor in memory of its own, and once after the rewrites that every nest takes, in the arena. Our own models are always tested, the
 //! shared ones where their folder is there.
 
 use frontends::tflite;
 use ir::graph::ops::{Dequantize, GraphOp, Quantize};
 use ir::graph::{Graph, Tensor};
-use ir::loops::Program;
 use ir::ty::{TensorType, Ty};
 use libtest_mimic::{Arguments, Failed, Trial};
 use test_support::{Case, Model};
+use tinyc_host::{Arena, HostProgram};
 
 fn main() {
     let mut trials = Vec::new();
@@ -35,18 +35,25 @@ fn run(model: &Model) -> Result<(), Failed> {
         Err(error) => return Err(error.to_string().into()),
     };
     let cases = model.golden().cases;
-    compare(&program, &before, &graph, &cases).map_err(|error| format!("as lowered: {error}"))?;
+    let apart = tinyc_host::compile(&program).map_err(|error| error.to_string())?;
+    compare(apart, &before, &graph, &cases).map_err(|error| format!("as lowered: {error}"))?;
     for layer in &mut program.layers {
         for pass in passes::loops::PASSES {
             (pass.run)(&mut layer.nest).map_err(|error| error.to_string())?;
         }
     }
-    compare(&program, &before, &graph, &cases).map_err(|error| format!("after the passes: {error}"))?;
+    let placement = lowering::memory::place(&program).map_err(|error| error.to_string())?;
+    let arena = Arena {
+        bytes: placement.arena_bytes as usize,
+        tensors: &placement.tensors,
+        scratch: &placement.scratch,
+    };
+    let placed = tinyc_host::compile_in(&program, arena).map_err(|error| error.to_string())?;
+    compare(placed, &before, &graph, &cases).map_err(|error| format!("in the arena: {error}"))?;
     Ok(())
 }
 
-fn compare(program: &Program, before: &Graph, graph: &Graph, cases: &[Case]) -> Result<(), String> {
-    let mut native = tinyc_host::compile(program).map_err(|error| error.to_string())?;
+fn compare(mut native: HostProgram, before: &Graph, graph: &Graph, cases: &[Case]) -> Result<(), String> {
     for (idx, case) in cases.iter().enumerate() {
         let inputs: Vec<Vec<u8>> = case
             .inputs
