@@ -97,7 +97,10 @@ fn named(cells: &[String], row: &Value, fields: &[&str]) -> Vec<String> {
     let name = |cell: &String| {
         fields.iter().fold(cell.clone(), |cell, field| {
             let number = grouped(row[field].as_u64().expect("a number"));
-            let is_there = cell == number || cell.contains(&format!("{number} "));
+            let is_whole =
+                |at: usize| !cell[..at].trim_end_matches(' ').ends_with(|c: char| c.is_ascii_digit());
+            let found = format!("{cell} ").find(&format!("{number} "));
+            let is_there = found.is_some_and(is_whole);
             if is_there { cell.replacen(&number, &format!("<{field}>"), 1) } else { cell }
         })
     };
