@@ -82,6 +82,7 @@ const FAMILIES: &[Family] = &[
     // Measured on planes; with what it takes to fill them from bytes.
     Family { name: "depthwise3x3_s1_planes",  wanted: [1.67, 1.32] },
     Family { name: "depthwise3x3_s1_carry",   wanted: [1.67, 1.32] },
+    Family { name: "depthwise3x3_s1_rotated", wanted: [1.67, 1.32] },
     Family { name: "depthwise3x3_s1_other",   wanted: [1.99, 1.48] }, // 12 columns are the nearest that were measured.
     Family { name: "depthwise3x3_s2_planes",  wanted: [2.57, 2.16] },
     Family { name: "depthwise3x3_s2_other",   wanted: [2.57, 2.16] },

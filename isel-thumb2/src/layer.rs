@@ -46,8 +46,11 @@ pub fn compile(
     names: &Names,
     options: Options,
 ) -> Result<Emitted, Diagnostic> {
-    let function = select(nest, offsets, options.core)?;
+    let mut function = select(nest, offsets, options.core)?;
     let mut contest = Contest { nest, names, options, best: None };
+    if !contest.home().fpu {
+        function.parked.clear(); // On the stack a value is further away than in any register.
+    }
     let scheduler = Scheduler::new(&function, options.core);
     let (first, further) = options.allocators.split_first().expect("there is an allocator");
     let (mut winner, only) = (options.orders[0], options.orders.len() == 1);

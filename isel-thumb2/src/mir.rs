@@ -5,6 +5,8 @@
 //! tied to the old one. A group is several instructions that stay together, such as a comparison with the conditional
 //! move behind it: nothing may come between them.
 
+use std::collections::BTreeSet;
+
 use ir::loops::BufferId;
 
 use crate::isa::imm::Cond;
@@ -29,6 +31,8 @@ pub struct Function {
     pub blocks: Vec<Block>,
     /// Number of virtual registers.
     pub n_regs: u32,
+    /// Those that wait outside of the core registers between uses that are not close together. Code is right without them.
+    pub parked: BTreeSet<Reg>,
 }
 
 /// A run of groups with one way in and one end.

@@ -87,7 +87,7 @@ fn product(rows: usize, columns: usize, steps: i64) -> Function {
 
 fn graph(function: &Function) -> Graph {
     let liveness = Liveness::new(function);
-    Graph::new(&function.blocks[0], &|reg| liveness.lives_out(0, reg))
+    Graph::new(&function.blocks[0], &|reg| liveness.lives_out(0, reg), &function.parked)
 }
 
 fn insts(block: &Block) -> Vec<Inst> {

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! - A `reduce` is a unit: start, sum and end move together. Values that a reduction carries are its locals; a local
-//!   with a shape is a block of registers.
+//!   with a shape is a block of registers. A local that is `parked` is not needed often and leaves the core registers to others.
 //! - A constant is data, or a nest of its own that is evaluated at compile time, so that rewrites reach it.
 //! - A buffer has a logical shape and a storage map; indices are logical, and nothing but the map says where an element lies.
 //! - Arithmetic on `i32` and `i64` wraps, so the order of a sum is free.
@@ -146,6 +146,8 @@ pub struct Local {
     pub ty: Ty,
     /// Empty for one value, else the extents of a block of registers.
     pub shape: Vec<u32>,
+    /// Whether it waits outside of the core registers between its uses, where the core has other ones. No value depends on it.
+    pub parked: bool,
 }
 
 /// A loop from 0 to its extent by 1.
@@ -313,7 +315,7 @@ impl Nest {
 
     /// Adds a named value.
     pub fn add_local(&mut self, name: impl Into<String>, ty: Ty, shape: &[u32]) -> LocalId {
-        self.locals.push(Local { name: name.into(), ty, shape: shape.to_vec() });
+        self.locals.push(Local { name: name.into(), ty, shape: shape.to_vec(), parked: false });
         LocalId::new(self.locals.len() - 1)
     }
 

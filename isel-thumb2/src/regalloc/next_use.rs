@@ -11,6 +11,8 @@ use super::view::View;
 
 /// What leaving a loop adds to a distance.
 pub(super) const FAR: u32 = 1 << 20;
+/// A parked value keeps its register for a use within so many instructions.
+const NEAR: u32 = 4;
 /// No use.
 pub(super) const NEVER: u32 = u32::MAX;
 
@@ -29,6 +31,8 @@ pub(super) struct NextUse {
     loops: Vec<Vec<(usize, usize)>>,
     /// The block that defines each value.
     defined_in: Vec<usize>,
+    /// Whether a value is parked: its uses count as far away, unless they are close.
+    parked: Vec<bool>,
 }
 
 impl NextUse {
@@ -41,6 +45,7 @@ impl NextUse {
             at_end: vec![BTreeMap::new(); n],
             loops: loops(view),
             defined_in: vec![0; view.n_regs],
+            parked: (0..view.n_regs).map(|value| view.parked.contains(&value)).collect(),
         };
         for block in 0..n {
             found.collect(view, block);
@@ -94,7 +99,7 @@ impl NextUse {
             at_start.insert(*value, distance.saturating_add(length).min(NEVER - 1));
         }
         for (value, positions) in &self.uses[block] {
-            at_start.insert(*value, positions[0]);
+            at_start.insert(*value, positions[0] + if self.parked[*value] { FAR } else { 0 });
         }
         let params = &view.blocks[block].params;
         at_start.retain(|value, _| {
@@ -110,11 +115,17 @@ impl NextUse {
         let positions = self.uses[block].get(&value);
         let here = positions.and_then(|positions| positions.iter().find(|at| **at >= position));
         match here {
+            Some(at) if self.is_parked(value) && at - position >= NEAR => at - position + FAR,
             Some(at) => at - position,
             None => self.at_end[block]
                 .get(&value)
                 .map_or(NEVER, |distance| distance.saturating_add(length - position)),
         }
+    }
+
+    /// Values that came into being for the time of a move are not.
+    fn is_parked(&self, value: Value) -> bool {
+        self.parked.get(value).copied().unwrap_or(false)
     }
 
     /// The values that live at the start of a block, parameters with a use among them, with their distances.

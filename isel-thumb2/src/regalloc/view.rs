@@ -1,5 +1,7 @@
 //! A function as regalloc2 and its checker see it: one instruction for each group, and one for the end of each block.
 
+use std::collections::BTreeSet;
+
 use regalloc2::{
     Block, Inst as RaInst, InstRange, Operand, OperandConstraint, OperandKind, OperandPos, PReg, PRegSet,
     RegClass as RaClass, VReg,
@@ -15,6 +17,8 @@ pub struct View {
     pub(super) ends: Vec<Option<u32>>,
     pub(super) ends_in_return: Vec<bool>,
     pub(super) n_regs: usize,
+    /// Registers whose values wait elsewhere between uses that are not close together.
+    pub(super) parked: BTreeSet<usize>,
 }
 
 pub(super) struct ViewBlock {
@@ -34,6 +38,7 @@ impl View {
             ends: Vec::new(),
             ends_in_return: Vec::new(),
             n_regs: function.n_regs as usize,
+            parked: function.parked.iter().map(|reg| reg.number() as usize).collect(),
         };
         for (idx, block) in function.blocks.iter().enumerate() {
             let first = view.operands.len();

@@ -4,7 +4,7 @@
 //! not proven apart, where a register is written over that others read before, and where the end of the block reads
 //! flags: what sets them comes behind everything else that does. Everything else may change places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::isa::Reg;
 use crate::isa::row::Access;
@@ -61,10 +61,14 @@ pub struct Value {
     pub waits_before: bool,
     /// Whether it lives through the block and its last use is long before the end: behind it, it waits elsewhere.
     pub waits_behind: bool,
+    /// How far away a use is for which it does not keep its register.
+    pub far: usize,
 }
 
 /// A use this many groups away is not soon: by then a register is worth more than a move to get the value back.
-pub const FAR: usize = 32;
+const FAR: usize = 32;
+/// The same for a parked value.
+const FAR_PARKED: usize = 4;
 
 /// A load or store of the block.
 struct Transfer<'a> {
@@ -75,8 +79,8 @@ struct Transfer<'a> {
 }
 
 impl Graph {
-    /// The graph of a block; `lives_out` tells what is needed at its end.
-    pub fn new(block: &Block, lives_out: &dyn Fn(Reg) -> bool) -> Self {
+    /// The graph of a block; `lives_out` tells what is needed at its end, and `parked` what waits elsewhere if it can.
+    pub fn new(block: &Block, lives_out: &dyn Fn(Reg) -> bool, parked: &BTreeSet<Reg>) -> Self {
         let mut graph = Graph::default();
         let mut numbers: BTreeMap<Reg, ValueId> = BTreeMap::new();
         for group in &block.groups {
@@ -85,7 +89,7 @@ impl Graph {
         graph.order_values(&block.groups);
         graph.order_memory(&block.groups);
         graph.order_flags(block);
-        graph.finish(&block.params);
+        graph.finish(&block.params, parked);
         graph
     }
 
@@ -103,6 +107,7 @@ impl Graph {
                     lives_out,
                     waits_before: false,
                     waits_behind: false,
+                    far: FAR,
                 });
                 values.len() - 1
             })
@@ -189,13 +194,17 @@ impl Graph {
         self.nodes[behind].before.push(before);
     }
 
-    fn finish(&mut self, params: &[Reg]) {
-        for value in self.values.iter_mut().filter(|value| value.lives_in) {
+    fn finish(&mut self, params: &[Reg], parked: &BTreeSet<Reg>) {
+        for value in &mut self.values {
             let (first, last) = (value.users.first().copied(), value.users.last().copied());
-            value.waits_before = first.is_some_and(|first| first >= FAR);
+            let is_parked = parked.contains(&value.reg);
+            if is_parked {
+                value.far = FAR_PARKED;
+            }
+            value.waits_before = value.lives_in && first.is_some_and(|first| first >= value.far);
             value.waits_behind = value.lives_out
-                && !params.contains(&value.reg)
-                && last.is_some_and(|last| last + FAR < self.nodes.len());
+                && (is_parked || value.lives_in && !params.contains(&value.reg))
+                && last.map_or(is_parked, |last| last + value.far < self.nodes.len());
         }
         for node in 0..self.nodes.len() {
             let before = &mut self.nodes[node].before;

@@ -66,7 +66,7 @@ impl<'a> Scheduler<'a> {
     /// Looks at a function.
     pub fn new(function: &'a Function, core: &'a dyn Core) -> Self {
         let liveness = Liveness::new(function);
-        let graph = |(at, block)| Graph::new(block, &|reg| liveness.lives_out(at, reg));
+        let graph = |(at, block)| Graph::new(block, &|reg| liveness.lives_out(at, reg), &function.parked);
         Self { function, graphs: function.blocks.iter().enumerate().map(graph).collect(), core }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{FAR, Graph, NodeId, ValueId};
+use super::graph::{Graph, NodeId, ValueId};
 use crate::isa::Reg;
 use crate::mir::{End, Function};
 
@@ -155,7 +155,7 @@ impl Pressure {
         let (known, left) = (&graph.values[value], (self.left[value] - uses) as usize);
         match known.users.len() - left {
             _ if left == 0 => !kept(graph, value),
-            next => known.users[next] - known.users[next - 1] >= FAR,
+            next => known.users[next] - known.users[next - 1] >= known.far,
         }
     }
 }

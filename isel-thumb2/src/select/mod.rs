@@ -19,7 +19,7 @@ mod without_dsp;
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Atom, BufferId, Local, Loop, Nest, Reduce, Role, Stmt, VarId};
+use ir::loops::{Atom, BufferId, Local, LocalId, Loop, Nest, Reduce, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use crate::cores::Core;
@@ -136,16 +136,28 @@ impl<'a> Selector<'a> {
             Stmt::Reduce(reduce) => self.reduce(reduce),
             Stmt::Let(local, value) => {
                 let value = self.value(value)?;
+                self.park(*local, value);
                 self.locals[local.idx()] = Some(vec![value]);
                 Ok(())
             }
             Stmt::Set(local, index, value) => {
                 let value = self.value(value)?;
+                self.park(*local, value);
                 let at = self.element(*local, index)?;
                 self.locals[local.idx()].as_mut().expect("a reduction declares what it carries")[at] = value;
                 Ok(())
             }
             Stmt::Store(access, value) => self.store(access, value),
+        }
+    }
+
+    /// Notes that the registers of a value wait elsewhere, where the nest says so.
+    fn park(&mut self, local: LocalId, value: Val) {
+        if self.nest.locals[local.idx()].parked {
+            match value {
+                Val::Word(reg) => self.function.parked.extend([reg]),
+                Val::Double(low, high) => self.function.parked.extend([low, high]),
+            }
         }
     }
 
@@ -297,7 +309,9 @@ impl<'a> Selector<'a> {
                 Val::Word(_) => Val::Word(selector.param(body)),
                 Val::Double(..) => Val::Double(selector.param(body), selector.param(body)),
             };
-            self.locals[*local] = Some(values.into_iter().map(|value| param(value, self)).collect());
+            let values: Vec<Val> = values.into_iter().map(|value| param(value, self)).collect();
+            values.iter().for_each(|value| self.park(LocalId::new(*local), *value));
+            self.locals[*local] = Some(values);
         }
         sets.to_vec()
     }

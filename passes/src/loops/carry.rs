@@ -14,42 +14,44 @@
 //! replaced by a carried value, which takes that load's value at the end; selection loads it once. Loops that are unrolled inside are written
 //! out where loads vary with them. The loop can be unrolled afterwards: then values change names, and nothing moves.
 //!
-//! Legal where nothing in the loop writes the buffer, some load is read again, and the values fit the registers.
+//! Legal where nothing in the loop writes the buffer, some load is read again, and the values fit the registers. With `parked` the values
+//! wait in S registers, as after `park`.
 
 use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Expr, Index, Loop, Nest, Reduce, Stmt, VarId};
 
 use super::edit::{Site, fresh_name, rename_locals, rename_vars, stores_to, substitute, with_loop};
 use super::footprint::{Read, reads, replace_reads};
-use super::hoist::{check_registers, pressure};
+use super::hoist::is_parked;
+use super::registers::Held;
 use super::step::{Arg, StepDef};
 use super::unroll::MOST_COPIES;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "carry",
-    usage: "carry BUFFER at AXIS",
+    usage: "carry BUFFER at AXIS [parked]",
     summary: "Keep what the next iteration reads again in registers",
     run: |nest, args| {
-        args.at_most(3)?;
         let buffer = args.buffer(nest, 0)?;
         if args.get(1) != Some(&Arg::Word("at".into())) {
             return Err(args.misuse("no `at`".into()));
         }
-        carry(nest, buffer, args.axis(nest, 2)?)
+        let axis = args.axis(nest, 2)?;
+        carry(nest, buffer, axis, is_parked(args, 3)?)
     },
 };
 
-/// Keeps loads of `buffer` in registers from one iteration of the loop over `axis` to the next.
-pub fn carry(nest: &mut Nest, buffer: BufferId, axis: VarId) -> Result<(), Diagnostic> {
+/// Keeps loads of `buffer` in registers from one iteration of the loop over `axis` to the next; in S registers where they are `parked`.
+pub fn carry(nest: &mut Nest, buffer: BufferId, axis: VarId, parked: bool) -> Result<(), Diagnostic> {
     let name = nest.buffers[buffer.idx()].name.clone();
-    let before = pressure(nest, &nest.body);
-    carried(nest, buffer, axis)
-        .and_then(|()| check_registers(nest, before))
+    let before = Held::by(nest);
+    carried(nest, buffer, axis, parked)
+        .and_then(|()| before.check(nest))
         .map_err(|error| Diagnostic { message: format!("cannot carry `{name}`: {}", error.message), ..error })
 }
 
-fn carried(nest: &mut Nest, buffer: BufferId, axis: VarId) -> Result<(), Diagnostic> {
+fn carried(nest: &mut Nest, buffer: BufferId, axis: VarId, parked: bool) -> Result<(), Diagnostic> {
     let (around, mut body) = loop_with_body(nest, axis)?;
     if stores_to(&body, buffer) {
         return Err(Diagnostic::new("the loop writes it").help("legal where a loop only reads it"));
@@ -73,6 +75,7 @@ fn carried(nest: &mut Nest, buffer: BufferId, axis: VarId) -> Result<(), Diagnos
         );
     };
     let reduce = reduction(nest, buffer, around, body, (&links, &order));
+    reduce.carried.iter().for_each(|local| nest.locals[local.idx()].parked = parked);
     with_loop(&mut nest.body, axis, &mut |site| {
         if let Site::For(block, at) = site {
             block[at] = Stmt::Reduce(reduce.clone());

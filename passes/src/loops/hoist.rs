@@ -16,37 +16,46 @@
 //! around the body. So the unrolled loops stay as they are for further steps. Without `at` the values are kept through the
 //! whole nest. Loads that vary with a loop that is not unrolled stay.
 //!
-//! Legal where nothing in the body writes the buffer, no load has a border, and the values fit the registers: those that are carried or
-//! kept at one place, and one for each operand, are at most [`REGISTERS`].
+//! Legal where nothing in the body writes the buffer, no load has a border, and the values fit the registers ([`super::registers`]).
+//! With `parked` the values wait in S registers, as after `park`.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Reduce, Stmt, VarId};
 
 use super::edit::{fresh_name, fresh_var, rewrite_body, stores_to};
-use super::footprint::{Footprint, Read, read, reads, replace_reads};
+use super::footprint::{Footprint, Read, reads, replace_reads};
+use super::registers::Held;
 use super::stage::optional_axis;
-use super::step::StepDef;
-use super::unroll_and_jam::{OPERANDS, REGISTERS};
+use super::step::{Arg, Args, StepDef};
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "hoist",
-    usage: "hoist BUFFER [at AXIS]",
+    usage: "hoist BUFFER [at AXIS] [parked]",
     summary: "Move loads that are the same throughout a loop's body to its start, into registers",
     run: |nest, args| {
         let buffer = args.buffer(nest, 0)?;
         let (axis, end) = optional_axis(nest, args, 1)?;
-        args.at_most(end)?;
-        hoist(nest, buffer, axis)
+        hoist(nest, buffer, axis, is_parked(args, end)?)
     },
 };
 
-/// Keeps what loads of `buffer` read throughout the body of the loop over `axis`, or the whole nest, in registers.
-pub fn hoist(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>) -> Result<(), Diagnostic> {
+/// Whether the arguments end with `parked` at this position, and not before it.
+pub(super) fn is_parked(args: &Args, at: usize) -> Result<bool, Diagnostic> {
+    let parked = args.get(at) == Some(&Arg::Word("parked".into()));
+    args.at_most(at + usize::from(parked)).map(|()| parked)
+}
+
+/// Keeps what loads of `buffer` read throughout the body of the loop over `axis`, or the whole nest, in registers; in S registers where it
+/// is `parked`.
+pub fn hoist(nest: &mut Nest, buffer: BufferId, axis: Option<VarId>, parked: bool) -> Result<(), Diagnostic> {
     let name = nest.buffers[buffer.idx()].name.clone();
-    let before = pressure(nest, &nest.body);
+    let (before, old) = (Held::by(nest), nest.locals.len());
     rewrite_body(nest, axis, |nest, body| hoisted(nest, buffer, body))
-        .and_then(|()| check_registers(nest, before))
+        .and_then(|()| {
+            nest.locals[old..].iter_mut().for_each(|local| local.parked = parked);
+            before.check(nest)
+        })
         .map_err(|error| Diagnostic { message: format!("cannot hoist `{name}`: {}", error.message), ..error })
 }
 
@@ -143,42 +152,4 @@ fn value(like: &Read, index: Vec<Index>) -> Expr {
         Expr::Op { prim, imm, .. } => Expr::Op { prim: *prim, args: vec![load], imm: imm.clone() },
         _ => load,
     }
-}
-
-/// Refuses a nest that needs more registers than there are and more than `before`.
-pub(super) fn check_registers(nest: &Nest, before: u32) -> Result<(), Diagnostic> {
-    let after = pressure(nest, &nest.body);
-    if after > before && after + OPERANDS > REGISTERS {
-        let message = format!(
-            "{after} registers would be in use beside {OPERANDS} for operands, there are {REGISTERS}"
-        );
-        return Err(Diagnostic::new(message).help("hoist further in, or with smaller tiles"));
-    }
-    Ok(())
-}
-
-/// The most registers that values which are carried, or kept for later, take at one place.
-pub(super) fn pressure(nest: &Nest, block: &[Stmt]) -> u32 {
-    let words = |local: &LocalId| {
-        let local = &nest.locals[local.idx()];
-        local.ty.bytes().div_ceil(4) as u32 * local.shape.iter().product::<u32>()
-    };
-    let (mut held, mut most) = (0, 0);
-    for stmt in block {
-        let inside = match stmt {
-            Stmt::Let(local, value) if read(value).is_some() => {
-                held += words(local);
-                0
-            }
-            Stmt::Reduce(reduce) => {
-                let parts = [&reduce.init, &reduce.update, &reduce.finish];
-                let carried: u32 = reduce.carried.iter().map(words).sum();
-                carried + parts.iter().map(|part| pressure(nest, part)).max().unwrap_or(0)
-            }
-            Stmt::For(_, body) => pressure(nest, body),
-            Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => 0,
-        };
-        most = most.max(held + inside);
-    }
-    most
 }

@@ -36,8 +36,8 @@ use super::edit::{
 };
 use super::footprint::{Footprint, Read, read, reads};
 use super::phases::{assignments, factors};
+use super::registers::{OPERANDS, REGISTERS};
 use super::step::{Arg, StepDef};
-use super::unroll_and_jam::{OPERANDS, REGISTERS};
 use crate::proofs::accumulators::Interval;
 
 /// Where the lanes of a product begin, in bits: sums of 64 products of bytes keep within 20 bits and a sign.
@@ -464,9 +464,9 @@ impl Sliding {
         block.insert(0, Stmt::Let(sum, value));
         substitute(&mut block, self.column.var, column);
         for old in defined {
-            let Local { name, ty, shape } = nest.locals[old.idx()].clone();
-            let name = fresh_name(nest, &name);
-            let new = nest.add_local(name, ty, &shape);
+            let new = LocalId::new(nest.locals.len());
+            let copy = nest.locals[old.idx()].clone();
+            nest.locals.push(Local { name: fresh_name(nest, &copy.name), ..copy });
             replace_local(&mut block, old, new);
         }
         block

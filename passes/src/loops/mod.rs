@@ -24,9 +24,11 @@ pub mod lanes;
 pub mod pack;
 pub mod pad;
 pub mod pairs;
+pub mod park;
 pub mod peel;
 pub mod permute;
 pub mod phases;
+pub mod registers;
 pub mod reorder;
 pub mod rescalings;
 pub mod ring;
@@ -107,6 +109,7 @@ pub const STEPS: &[StepDef] = &[
     hoist::STEP,
     carry::STEP,
     rotate::STEP,
+    park::STEP,
 ];
 
 /// The pass called `name`.

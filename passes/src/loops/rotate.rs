@@ -25,8 +25,9 @@ use ir::loops::{BufferId, Expr, Index, LocalId, Loop, Nest, Reduce, Stmt, VarId}
 
 use super::edit::{Site, fresh_name, loop_of, rename_locals, rename_vars, stores_to, substitute, with_loop};
 use super::footprint::{Footprint, Read, reads, replace_reads};
-use super::hoist::{check_registers, pressure, rolled, same_kind, set_all};
+use super::hoist::{rolled, same_kind, set_all};
 use super::peel::suffix;
+use super::registers::Held;
 use super::step::StepDef;
 use super::unroll::MOST_COPIES;
 
@@ -46,16 +47,13 @@ pub const STEP: StepDef = StepDef {
 /// Issues the loads of `buffers`, or of all that can be, one step of the loop over `axis` earlier.
 pub fn rotate(nest: &mut Nest, axis: VarId, buffers: &[BufferId]) -> Result<(), Diagnostic> {
     let name = nest.vars[axis.idx()].clone();
-    let before = pressure(nest, &nest.body);
-    rotated(nest, axis, buffers)
-        .and_then(|()| check_registers(nest, before).map_err(|error| error.help(FEWER)))
-        .map_err(|error| Diagnostic {
-            message: format!("cannot rotate `{name}`: {}", error.message),
-            ..error
-        })
+    let before = Held::by(nest);
+    rotated(nest, axis, buffers).and_then(|()| before.check(nest).map_err(|error| error.help(FEWER))).map_err(
+        |error| Diagnostic { message: format!("cannot rotate `{name}`: {}", error.message), ..error },
+    )
 }
 
-const FEWER: &str = "name some of the buffers only: `rotate AXIS BUFFER`; or rotate with smaller tiles";
+const FEWER: &str = "name some of the buffers only: `rotate AXIS BUFFER`; or rotate with smaller tiles, or let values wait in S registers: `park`";
 
 /// Loads that are carried from one step to the next.
 struct Ahead {

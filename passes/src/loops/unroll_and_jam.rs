@@ -19,12 +19,8 @@ use ir::diag::Diagnostic;
 use ir::loops::{Index, LocalId, Loop, Nest, Reduce, Stmt, VarId};
 
 use super::edit::{Site, independent, renew_vars, visit_local_uses, with_loop};
+use super::registers::{Held, OPERANDS, REGISTERS};
 use super::step::StepDef;
-
-/// The core registers that a kernel has: r0 to r12 and lr.
-pub const REGISTERS: u32 = 14;
-/// What a kernel needs beside its accumulators: two operands at least.
-pub const OPERANDS: u32 = 2;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
@@ -113,11 +109,7 @@ fn already_inside(name: &str) -> Diagnostic {
 }
 
 fn check_registers(nest: &Nest, reduce: &Reduce, block: u32, names: &[String]) -> Result<(), Diagnostic> {
-    let words = |local: &LocalId| {
-        let local = &nest.locals[local.idx()];
-        local.ty.bytes().div_ceil(4) as u32 * local.shape.iter().product::<u32>()
-    };
-    let each: u32 = reduce.carried.iter().map(words).sum();
+    let each = Held::by_values(nest, &reduce.carried).core;
     if block * each + OPERANDS > REGISTERS {
         let message = format!(
             "cannot jam `{}`: a block of {block} needs {} registers beside {OPERANDS} for operands, there are {REGISTERS}",

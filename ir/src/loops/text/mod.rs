@@ -10,7 +10,7 @@
 //!   scratch s: i16[2, 32] map (d0: 2, d1 + 1: 34) align 4 slack 16
 //!   for p.o in 0..8 unroll {
 //!     v: i8x4 = x[0, p.o, 0] as i8x4                        // a word of several elements
-//!     reduce a: i32[2], m: i32 over k in 0..8 unroll {
+//!     reduce a: i32[2], m: i32 parked over k in 0..8 unroll { // m is not needed often
 //!       init { a[0] = 0  a[1] = b[2]  m = -128 }
 //!       update { a[0] = add a[0], mul(sext(x[0, p.o + k - 1, 0] else -128), 7) }
 //!       finish { y[3*p.o div 4, (p.o + 1) mod 8] = requantize a[0], m, 3 {zero = 0, min = -128, max = 127} }

@@ -283,9 +283,11 @@ impl<'t> Parser<'_, 't> {
         let name = self.cursor.ident("a statement or `}`")?;
         if self.cursor.eat(":") {
             let ty = self.ty()?;
+            let parked = self.cursor.eat_word("parked");
             self.cursor.expect("=")?;
             let value = self.value()?;
             let local = self.nest.add_local(name, ty, &[]);
+            self.nest.locals[local.idx()].parked = parked;
             self.define(name, Name::Local(local), place)?;
             return Ok(Stmt::Let(local, value));
         }
@@ -358,6 +360,7 @@ impl<'t> Parser<'_, 't> {
             return Err(Diagnostic::new("a block of registers has at most 65536 of them").at(place));
         }
         let local = self.nest.add_local(name, ty, &shape);
+        self.nest.locals[local.idx()].parked = self.cursor.eat_word("parked");
         self.define(name, Name::Local(local), place)?;
         Ok(local)
     }

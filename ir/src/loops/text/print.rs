@@ -212,9 +212,9 @@ impl Printer<'_> {
 
     fn reduce(&mut self, reduce: &Reduce, first: StmtNo) -> StmtNo {
         let carried = |local: &LocalId| {
-            let Local { ty, shape, .. } = &self.nest.locals[local.idx()];
+            let Local { ty, shape, parked, .. } = &self.nest.locals[local.idx()];
             let shape = if shape.is_empty() { String::new() } else { format!("[{}]", extents(shape)) };
-            format!("{}: {ty}{shape}", self.names.locals[local.idx()])
+            format!("{}: {ty}{shape}{}", self.names.locals[local.idx()], parked_text(*parked))
         };
         let carried = reduce.carried.iter().map(carried).collect::<Vec<_>>().join(", ");
         let loops = reduce.loops.iter().map(|head| self.loop_text(head)).collect::<Vec<_>>().join(", ");
@@ -242,8 +242,9 @@ impl Printer<'_> {
     fn simple(&self, stmt: &Stmt) -> String {
         match stmt {
             Stmt::Let(local, value) => {
-                let ty = self.nest.locals[local.idx()].ty;
-                format!("{}: {ty} = {}", self.names.locals[local.idx()], self.value(value))
+                let Local { ty, parked, .. } = &self.nest.locals[local.idx()];
+                let name = &self.names.locals[local.idx()];
+                format!("{name}: {ty}{} = {}", parked_text(*parked), self.value(value))
             }
             Stmt::Set(local, at, value) => format!("{} = {}", self.local(*local, at), self.value(value)),
             Stmt::Store(access, value) => format!("{} = {}", self.access(access), self.value(value)),
@@ -386,6 +387,10 @@ pub(in crate::loops) fn int_from(ty: Ty, bytes: &[u8]) -> i64 {
         Ty::I32 => i64::from(value as i32),
         _ => value,
     }
+}
+
+fn parked_text(parked: bool) -> &'static str {
+    if parked { " parked" } else { "" }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -125,7 +125,7 @@ impl Verifier<'_> {
 
     fn define(&mut self, local: LocalId, value: &Expr) {
         let found = self.value(value);
-        let Local { name, ty, shape } = &self.nest.locals[local.idx()];
+        let Local { name, ty, shape, .. } = &self.nest.locals[local.idx()];
         if !shape.is_empty() {
             self.error(format!("`{name}` is a block of registers, which only a `reduce` carries"));
         }
