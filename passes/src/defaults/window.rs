@@ -5,7 +5,7 @@ use ir::loops::{Buffer, Nest, Role};
 
 use super::Traits;
 use super::draft::{Draft, Stuck};
-use super::shape::{Axis, SumOfProducts};
+use super::shape::{Axis, SumOfProducts, product};
 
 /// Outputs in a row that share what they read: even numbers, so that each begins at a known half of a word.
 const OUTPUTS: &[u32] = &[2, 4, 6];
@@ -27,6 +27,9 @@ enum Kept {
 
 /// Most steps that are repeated where data is carried from one to the next: names change instead of registers.
 const CARRIED: &[u32] = &[6, 24];
+
+/// Most lines of a window that have a word in a register each.
+const LINES_AT_ONCE: u32 = 3;
 
 /// The drafts for a window that moves over each channel.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
@@ -105,9 +108,10 @@ fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Resul
         return Err(Stuck); // One plane at a time is not much slower.
     }
     let mut taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
-    // All that a word of each row is needed for, then the next word of each: their loads stand together.
     let along = walked.min(taps.len() - 1);
-    taps.rotate_left(along);
+    if product(&sum.summed) <= sum.summed[along].extent * LINES_AT_ONCE {
+        taps.rotate_left(along); // A word of each line and all that it is for, then the next words: their loads stand together.
+    }
     draft.step(format!("phases {}", taps.join(" ")))?;
     if left > 0 {
         let rest: Vec<String> = taps.iter().map(|tap| format!("{tap}.rest")).collect();

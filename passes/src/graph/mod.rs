@@ -11,6 +11,7 @@ pub mod ranges;
 pub mod remove_dead_ops;
 pub mod remove_noops;
 pub mod strip_float_boundary;
+pub mod trim_windows;
 
 mod slice;
 
@@ -36,6 +37,7 @@ pub const PIPELINE: &[GraphPass] = &[
     fold_constants::PASS,
     remove_noops::PASS,    // Before patterns of neighbours are looked for.
     fold_pad::PASS,        // Before lowering, which knows no padding of convolutions by another operator.
+    trim_windows::PASS,    // After padding is folded: what the window meets is known.
     fuse_activation::PASS, // Before channels are judged: a clamp makes constants.
     remove_dead_ops::PASS, // Before channels are judged: what a dead operator reads would stay.
     eliminate_dead_channels::PASS,
