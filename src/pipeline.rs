@@ -166,19 +166,38 @@ pub fn layers(
     let (listing, lines) = print_with_lines(program, Style::Reading);
     let layer_lines = layer_lines(&listing);
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let compile = |number: usize| {
-        let job = Job {
-            nest: &program.layers[number].nest,
-            offsets: offsets(program, placement, number),
-            lines: &lines[number],
-            line: layer_lines[number],
+    let compile = |group: &Vec<usize>| {
+        let job = |number: &usize| Job {
+            nest: &program.layers[*number].nest,
+            offsets: offsets(program, placement, *number),
+            lines: &lines[*number],
+            line: layer_lines[*number],
         };
-        let layer = program::compile_layer(&job, settings).map_err(|error| in_layer(error, job.nest));
-        progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, program.layers.len());
-        layer
+        let jobs: Vec<Job> = group.iter().map(job).collect();
+        let layers =
+            program::compile_group(&jobs, settings).map_err(|error| in_layer(error, jobs[0].nest))?;
+        let before = done.fetch_add(group.len(), std::sync::atomic::Ordering::Relaxed);
+        progress(before + group.len(), program.layers.len());
+        Ok(group.iter().copied().zip(layers).collect())
     };
-    let layers = (0..program.layers.len()).into_par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
-    Ok((listing, layers))
+    let compiled: Vec<Vec<(usize, CompiledLayer)>> =
+        groups(program).par_iter().map(compile).collect::<Result<_, Diagnostic>>()?;
+    let by_number: BTreeMap<usize, CompiledLayer> = compiled.into_iter().flatten().collect();
+    Ok((listing, by_number.into_values().collect()))
+}
+
+/// The layers by number, those that share their code together.
+fn groups(program: &Program) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (number, layer) in program.layers.iter().enumerate() {
+        let is_first =
+            |group: &&mut Vec<usize>| layer.shares.as_ref() == Some(&program.layers[group[0]].nest.name);
+        match groups.iter_mut().find(is_first) {
+            Some(group) => group.push(number),
+            None => groups.push(vec![number]),
+        }
+    }
+    groups
 }
 
 impl Compiled {
@@ -234,6 +253,7 @@ fn layer_report(
     let layer = &program.layers[number];
     let result = layer.args.last().map(|tensor| program.tensors[*tensor].ty.shape.clone());
     let constants = program::bytes_once(&compiled.constants);
+    let body = compiled.body.as_ref().map_or(0, |body| body.code.bytes.len());
     let scratch = layer.nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch).map(Buffer::bytes);
     LayerReport {
         name: layer.nest.name.clone(),
@@ -242,7 +262,7 @@ fn layer_report(
         macs: layer.macs,
         cycles: compiled.emitted.cycles(options.core),
         memory: compiled.emitted.memory().into(),
-        flash_bytes: (compiled.emitted.code.bytes.len() + constants) as u32,
+        flash_bytes: (compiled.emitted.code.bytes.len() + body + constants) as u32,
         scratch_bytes: scratch.sum::<usize>() as u32,
         symbol: compiled.emitted.code.symbol.clone(),
     }

@@ -53,7 +53,7 @@ pub struct LayerReport {
     pub cycles: u64,
     /// Loads and stores of its function.
     pub memory: MemoryReport,
-    /// Its code and its constants.
+    /// Its code and its constants. Code that layers share is counted with the first of them.
     pub flash_bytes: u32,
     /// Bytes of the arena that only it uses, while it runs.
     pub scratch_bytes: u32,

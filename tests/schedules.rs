@@ -109,11 +109,11 @@ fn steps() -> String {
     out
 }
 
-/// The reference of the steps for tensors and bands.
+/// The reference of the steps for tensors, bands and groups.
 fn network_steps() -> String {
     let mut out = String::from("| scope | step | what it does |\n|---|---|---|\n");
     for def in network::STEPS {
-        let scope = if matches!(def.run, network::Run::Tensor(_)) { "tensor" } else { "band" };
+        let scope = def.run.scope();
         writeln!(out, "| {scope} | `{}` | {} |", def.usage.replace('|', "\\|"), def.summary).unwrap();
     }
     network::STEPS.iter().for_each(|def| describe(def.name, "network", &mut out));

@@ -1,5 +1,6 @@
 //! The functions that a firmware calls: `run` and `run_until` call the layers one after the other.
 
+use crate::cores::Edge;
 use crate::emit::{Emitted, Step, straight};
 use crate::frame::{Frame, Home};
 use crate::isa::imm::{Cond, Imm16, Shift};
@@ -55,6 +56,29 @@ pub fn run_until(symbol: String, layers: &[Callee]) -> Emitted {
     }
     lines.extend(plain(epilogue));
     straight(symbol, &lines, &frame)
+}
+
+/// The function of a layer that shares its code: passes the table of its parameters, if it has one, and goes on there.
+pub fn go_on(symbol: String, table: Option<&str>, body: &Emitted, line: u32) -> Emitted {
+    let frame = Frame::new(std::iter::empty(), 0, Home { fpu: false }, false);
+    let step = |inst, kind, target: &str| Step { inst, reloc: Some((kind, target.to_string())), line };
+    let (r1, none) = (Reg::core(1), asm::half(0));
+    let mut steps = Vec::new();
+    if let Some(table) = table {
+        steps.push(step(ops::movw(r1, none), RelocKind::ThmMovwAbs, table));
+        steps.push(step(ops::movt(r1, r1, none), RelocKind::ThmMovtAbs, table));
+    }
+    let jump = asm::branch(Cond::Al, 0, true).expect("zero is in reach");
+    steps.push(step(jump, RelocKind::ThmJump, &body.code.symbol));
+    let mut out = straight(symbol, &steps, &frame);
+    out.code.global = false;
+    out.stack_bytes = body.stack_bytes;
+    out.uses_fpu = body.uses_fpu;
+    out.timed.blocks.extend(body.timed.blocks.iter().cloned());
+    out.timed.edges.push(Edge { from: 0, to: 1, taken: true, count: 1 });
+    let later = |edge: &Edge| Edge { from: edge.from + 1, to: edge.to + 1, ..*edge };
+    out.timed.edges.extend(body.timed.edges.iter().map(later));
+    out
 }
 
 /// The call of a layer, with the arena.

@@ -1,4 +1,4 @@
-//! One layer: a loop nest becomes a function.
+//! One layer: a loop nest becomes a function, or several nests one function with parameters.
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
@@ -7,12 +7,12 @@ use crate::cores::Core;
 use crate::emit::{Emitted, Names, emit};
 use crate::frame::Home;
 use crate::isa::Extension;
-use crate::mir::Function;
+use crate::mir::{Function, Word};
 use crate::regalloc::{Allocator, Assigned, Belady, Regalloc2, assign};
 use crate::schedule::Scheduler;
 use crate::schedule::settle::settle;
 pub use crate::schedule::{ORDERS, Order};
-use crate::select::{Offsets, select};
+use crate::select::{Member, Offsets, select_shared};
 
 /// What every function of a program is compiled for.
 #[derive(Clone, Copy)]
@@ -37,6 +37,15 @@ impl Options {
 /// All allocators. The first is better where registers are short, the second in deep nests of small loops.
 pub const ALLOCATORS: &[&(dyn Allocator + Sync)] = &[&Belady, &Regalloc2];
 
+/// Code that serves several nests.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The same code for each member, timed with its numbers.
+    pub bodies: Vec<Emitted>,
+    /// The words that the code loads from the table in r1, by position and then by member.
+    pub parameters: Vec<Vec<Word>>,
+}
+
 /// Compiles a nest that the verifier accepted; `offsets` places its parameters and scratch in the arena.
 ///
 /// Orders of instructions and allocators compete by the cycles of the code that they make.
@@ -46,12 +55,51 @@ pub fn compile(
     names: &Names,
     options: Options,
 ) -> Result<Emitted, Diagnostic> {
-    let mut function = select(nest, offsets, options.core)?;
-    let mut contest = Contest { nest, names, options, best: None };
-    if !contest.home().fpu {
+    let function = selected(&[Member { nest, offsets }], options)?;
+    Ok(best(&function, names, options).0)
+}
+
+/// Compiles nests that are alike as one function, whose parameters are in a table; what competes is priced for all together.
+pub fn compile_shared(members: &[Member], names: &Names, options: Options) -> Result<Shared, Diagnostic> {
+    let function = selected(members, options)?;
+    let (emitted, assigned) = best(&function, names, options);
+    if members.len() == 1 {
+        return Ok(Shared { bodies: vec![emitted], parameters: Vec::new() });
+    }
+    let body = |member| emit(&for_member(&assigned, &function, member), home(options), names);
+    Ok(Shared { bodies: (0..members.len()).map(body).collect(), parameters: function.parameters })
+}
+
+/// Machine code on virtual registers for all members.
+fn selected(members: &[Member], options: Options) -> Result<Function, Diagnostic> {
+    let mut function = select_shared(members, options.core)?;
+    if !home(options).fpu {
         function.parked.clear(); // On the stack a value is further away than in any register.
     }
-    let scheduler = Scheduler::new(&function, options.core);
+    Ok(function)
+}
+
+/// The code with the counts and places of one member of a group.
+fn for_member(assigned: &Assigned, function: &Function, member: usize) -> Assigned {
+    let mut assigned = assigned.clone();
+    for (block, counts) in assigned.blocks.iter_mut().zip(&function.counts) {
+        block.count = counts[member];
+        for touched in block.code.iter_mut().filter_map(|coded| coded.touched.as_mut()) {
+            *touched = touched.of_member(member);
+        }
+    }
+    assigned
+}
+
+/// Where values wait: not in S registers that the core lacks.
+fn home(options: Options) -> Home {
+    Home { fpu: options.fpu && options.core.has(Extension::Fpu) }
+}
+
+/// The best code for a function.
+fn best(function: &Function, names: &Names, options: Options) -> (Emitted, Assigned) {
+    let mut contest = Contest { names, options, best: None };
+    let scheduler = Scheduler::new(function, options.core);
     let (first, further) = options.allocators.split_first().expect("there is an allocator");
     let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
     for order in options.orders.iter().filter(|order| only || order.suits(options.core)) {
@@ -66,37 +114,32 @@ pub fn compile(
             contest.enter(&scheduler.run(*order), *allocator);
         }
     }
-    Ok(contest.best.expect("there is an order and an allocator").1)
+    contest.best.expect("there is an order and an allocator").1
 }
 
 /// The best code so far, by cycles and then bytes.
 struct Contest<'a> {
-    nest: &'a Nest,
     names: &'a Names<'a>,
     options: Options,
-    best: Option<((u64, usize), Emitted)>,
+    best: Option<((u64, usize), (Emitted, Assigned))>,
 }
 
 impl Contest<'_> {
-    /// Where values wait: not in S registers that the core lacks.
-    fn home(&self) -> Home {
-        Home { fpu: self.options.fpu && self.options.core.has(Extension::Fpu) }
-    }
-
     /// Prices the code that an allocator makes of a function; says whether it is the best so far.
     fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
-        let assigned = assign(function, allocator, &self.home());
-        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.nest.name));
-        let raw = self.price(&assigned);
-        self.price(&settle(&assigned, self.options.core)) || raw
+        let assigned = assign(function, allocator, &home(self.options));
+        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.names.symbol));
+        let settled = settle(&assigned, self.options.core);
+        let raw = self.price(assigned);
+        self.price(settled) || raw
     }
 
-    fn price(&mut self, assigned: &Assigned) -> bool {
-        let code = emit(assigned, self.home(), self.names);
+    fn price(&mut self, assigned: Assigned) -> bool {
+        let code = emit(&assigned, home(self.options), self.names);
         let price = (code.cycles(self.options.core), code.code.bytes.len());
         let best = self.best.as_ref().is_none_or(|(best, _)| price < *best);
         if best {
-            self.best = Some((price, code));
+            self.best = Some((price, (code, assigned)));
         }
         best
     }

@@ -32,6 +32,9 @@ pub fn listing(function: &Emitted) -> Vec<Line> {
     let mut offset = 0;
     let mut lines = Vec::new();
     for inst in function.timed.blocks.iter().flat_map(|block| &block.insts) {
+        if offset as usize >= function.code.bytes.len() {
+            break; // What follows is code that it shares, a function of its own.
+        }
         let reloc = function.code.relocs.iter().find(|reloc| reloc.offset == offset);
         let inst = reloc.map_or(*inst, |reloc| with_addend(inst, reloc));
         lines.push(line(&inst, offset, reloc));

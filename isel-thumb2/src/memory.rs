@@ -28,6 +28,8 @@ pub struct Touched {
     pub address: Address,
     /// Where it begins, in bytes behind the start of the region.
     pub place: Place,
+    /// The same access in the other members of a group that share the code.
+    pub others: Vec<Touched>,
 }
 
 /// A place in memory: `start + Σ coefficient * atom`.
@@ -77,14 +79,31 @@ pub struct Traffic {
 }
 
 impl Touched {
+    /// What code of its own touches.
+    pub fn new(region: Region, address: Address, place: Place) -> Self {
+        Self { region, address, place, others: Vec::new() }
+    }
+
+    /// What a member of a group touches, by number.
+    pub fn of_member(&self, member: usize) -> Self {
+        let this = if member == 0 { self } else { self.others.get(member - 1).unwrap_or(self) };
+        Self::new(this.region, this.address.clone(), this.place.clone())
+    }
+
     /// The same memory some bytes further on.
     pub fn plus(&self, bytes: i64) -> Self {
         let place = Place { start: self.place.start + bytes, ..self.place.clone() };
-        Self { region: self.region, address: self.address.plus(bytes), place }
+        let others = self.others.iter().map(|other| other.plus(bytes)).collect();
+        Self { region: self.region, address: self.address.plus(bytes), place, others }
     }
 
-    /// Whether this many bytes of each have none in common, in every run of a block.
+    /// Whether this many bytes of each have none in common, in every run of a block and for every member of a group.
     pub fn apart(&self, bytes: i64, other: &Touched, other_bytes: i64) -> bool {
+        let mut others = self.others.iter().zip(&other.others);
+        self.are_apart(bytes, other, other_bytes) && others.all(|(a, b)| a.are_apart(bytes, b, other_bytes))
+    }
+
+    fn are_apart(&self, bytes: i64, other: &Touched, other_bytes: i64) -> bool {
         if self.region != other.region {
             return true;
         }
@@ -168,7 +187,7 @@ mod tests {
             most: *most,
         };
         let place = Place { start, terms: terms.iter().map(part).collect() };
-        Touched { region: Region::Arena, address: Address::default(), place }
+        Touched::new(Region::Arena, Address::default(), place)
     }
 
     #[test]

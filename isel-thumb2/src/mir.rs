@@ -33,6 +33,19 @@ pub struct Function {
     pub n_regs: u32,
     /// Those that wait outside of the core registers between uses that are not close together. Code is right without them.
     pub parked: BTreeSet<Reg>,
+    /// What it loads from its table, by position and then by member of the group that shares it; nothing for one nest.
+    pub parameters: Vec<Vec<Word>>,
+    /// How often each block runs, by block and then by member; nothing for one nest.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// A word of the table that a member of a group calls the shared code with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A number, modulo 2^32.
+    Number(i64),
+    /// The address of a constant of the member's nest, and bytes that are added to it.
+    Constant(BufferId, i64),
 }
 
 /// A run of groups with one way in and one end.
@@ -44,7 +57,7 @@ pub struct Block {
     pub groups: Vec<Group>,
     /// Where it goes on.
     pub end: End,
-    /// How often it runs in one call of the function.
+    /// How often it runs in one call of the function; for a group, in one call by each member.
     pub count: u64,
 }
 

@@ -8,9 +8,10 @@ use ir::loops::{BufferId, Nest, interp};
 
 use crate::emit::{Emitted, Names};
 use crate::entry::{self, Callee};
-use crate::layer::{self, Options};
-use crate::object::{self, Architecture, ConstBlock, FpArch, ObjectSpec};
-use crate::select::{CONSTANT_ALIGN, Offsets, Together};
+use crate::layer::{self, Options, Shared};
+use crate::mir::Word;
+use crate::object::{self, Architecture, ConstBlock, FpArch, ObjectSpec, Reloc, RelocKind};
+use crate::select::{CONSTANT_ALIGN, Member, Offsets, Together, together};
 
 /// A layer to compile.
 pub struct Job<'a> {
@@ -48,6 +49,9 @@ pub struct CompiledLayer {
     pub constants: Vec<ConstBlock>,
     /// The line of the listing that names it; 0 for none.
     pub line: u32,
+    /// The code that it shares with later layers, where it is the first of them. Then `emitted` is a few instructions
+    /// that go on there, timed with what follows.
+    pub body: Option<Emitted>,
 }
 
 /// The object file and the functions that a firmware calls.
@@ -75,13 +79,77 @@ pub fn layer_symbol(settings: &Settings, nest: &Nest) -> String {
 /// Compiles one layer; layers do not depend on each other.
 pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Diagnostic> {
     let symbol = layer_symbol(settings, job.nest);
-    let constant =
-        |buffer: BufferId| format!("{symbol}_{}", job.nest.buffers[buffer.idx()].name.replace('.', "_"));
+    let constant = |buffer| constant_symbol(settings, job.nest, buffer);
     let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
-    let names = Names { symbol: symbol.clone(), constant: &constant, line: &line };
+    let names = Names { symbol, constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
     let constants = constants(job.nest, &emitted, &constant)?;
-    Ok(CompiledLayer { emitted, constants, line: job.line })
+    Ok(CompiledLayer { emitted, constants, line: job.line, body: None })
+}
+
+/// Compiles layers that share their code, at least one.
+pub fn compile_group(jobs: &[Job], settings: &Settings) -> Result<Vec<CompiledLayer>, Diagnostic> {
+    let [first, others @ ..] = jobs else { return Ok(Vec::new()) };
+    if others.is_empty() {
+        return Ok(vec![compile_layer(first, settings)?]);
+    }
+    let members: Vec<Member> =
+        jobs.iter().map(|job| Member { nest: job.nest, offsets: &job.offsets }).collect();
+    let symbol = format!("{}_shared_{}", settings.prefix, first.nest.name);
+    let line = |stmt: u32| first.lines.get(stmt as usize).copied().unwrap_or(0);
+    let constant = |buffer| constant_symbol(settings, first.nest, buffer);
+    let names = Names { symbol, constant: &constant, line: &line };
+    let Shared { bodies, parameters } = layer::compile_shared(&members, &names, settings.options)?;
+    let together = together(&members)?;
+    let mut layers = Vec::new();
+    for (member, ((job, together), body)) in jobs.iter().zip(&together).zip(&bodies).enumerate() {
+        let words: Vec<&Word> = parameters.iter().map(|words| &words[member]).collect();
+        layers.push(caller(job, together, &words, body, settings)?);
+    }
+    layers[0].body = bodies.into_iter().next();
+    Ok(layers)
+}
+
+/// A layer that runs shared code with the words of its table.
+fn caller(
+    job: &Job,
+    together: &Together,
+    words: &[&Word],
+    body: &Emitted,
+    settings: &Settings,
+) -> Result<CompiledLayer, Diagnostic> {
+    let constant = |buffer| constant_symbol(settings, job.nest, buffer);
+    let mut table = ConstBlock {
+        symbol: format!("{}_parameters_{}", settings.prefix, job.nest.name),
+        align: CONSTANT_ALIGN,
+        ..ConstBlock::default()
+    };
+    let mut read = BTreeSet::new();
+    for word in words {
+        let offset = table.bytes.len() as u32;
+        let value = match word {
+            Word::Number(value) => *value as i32,
+            Word::Constant(buffer, addend) => {
+                read.insert(*buffer);
+                let (target, addend) = (constant(*buffer), *addend as i32);
+                table.relocs.push(Reloc { offset, kind: RelocKind::Abs32, target, addend });
+                0
+            }
+        };
+        table.bytes.extend(value.to_le_bytes());
+    }
+    let has_table = (!words.is_empty()).then_some(table.symbol.as_str());
+    let mut emitted = entry::go_on(layer_symbol(settings, job.nest), has_table, body, job.line);
+    emitted.constants = read.into_iter().collect();
+    let mut constants = blocks(job.nest, together, &emitted, &constant)?;
+    constants.extend(has_table.is_some().then_some(table));
+    Ok(CompiledLayer { emitted, constants, line: job.line, body: None })
+}
+
+/// The symbol of a constant of a layer.
+fn constant_symbol(settings: &Settings, nest: &Nest, buffer: BufferId) -> String {
+    let symbol = layer_symbol(settings, nest);
+    format!("{symbol}_{}", nest.buffers[buffer.idx()].name.replace('.', "_"))
 }
 
 /// The constants that the code of a nest reads, those that lie together as one, under the names that `symbol` has for them.
@@ -92,7 +160,16 @@ pub fn constants(
     emitted: &Emitted,
     symbol: &dyn Fn(BufferId) -> String,
 ) -> Result<Vec<ConstBlock>, Diagnostic> {
-    let together = Together::new(nest);
+    blocks(nest, &Together::new(nest), emitted, symbol)
+}
+
+/// The same where something else may lie together.
+fn blocks(
+    nest: &Nest,
+    together: &Together,
+    emitted: &Emitted,
+    symbol: &dyn Fn(BufferId) -> String,
+) -> Result<Vec<ConstBlock>, Diagnostic> {
     let block = |first: &BufferId| -> Result<ConstBlock, Diagnostic> {
         let (mut bytes, mut align) = (Vec::new(), CONSTANT_ALIGN);
         for (buffer, distance) in together.members(*first) {
@@ -126,7 +203,10 @@ pub fn assemble(mut layers: Vec<CompiledLayer>, settings: &Settings) -> Result<O
     }
     let deepest = layers.iter().map(|layer| layer.emitted.stack_bytes).max().unwrap_or(0);
     let uses_fpu = layers.iter().any(|layer| layer.emitted.uses_fpu);
-    functions.extend(layers.into_iter().map(|layer| layer.emitted.code));
+    for layer in layers {
+        functions.extend(layer.body.map(|body| body.code));
+        functions.push(layer.emitted.code);
+    }
     let architecture = settings.options.core.architecture();
     let spec = ObjectSpec {
         listing: settings.listing.clone(),
@@ -163,7 +243,18 @@ fn shared_constants(layers: &mut [CompiledLayer]) -> Vec<ConstBlock> {
     let mut kept = Vec::new();
     for layer in layers {
         let mut renamed: BTreeMap<String, String> = BTreeMap::new();
-        for block in layer.constants.drain(..) {
+        let rename = |reloc: &mut Reloc, renamed: &BTreeMap<String, String>| {
+            if let Some(symbol) = renamed.get(&reloc.target) {
+                reloc.target = symbol.clone();
+            }
+        };
+        for mut block in layer.constants.drain(..) {
+            if !block.relocs.is_empty() {
+                // A table, which stands behind the constants that it names, is not known by its bytes.
+                block.relocs.iter_mut().for_each(|reloc| rename(reloc, &renamed));
+                kept.push(block);
+                continue;
+            }
             let key = (Arc::from(block.bytes.as_slice()), block.align);
             let symbol = first.entry(key).or_insert_with(|| block.symbol.clone());
             if *symbol == block.symbol {
@@ -172,11 +263,7 @@ fn shared_constants(layers: &mut [CompiledLayer]) -> Vec<ConstBlock> {
                 renamed.insert(block.symbol, symbol.clone());
             }
         }
-        for reloc in &mut layer.emitted.code.relocs {
-            if let Some(symbol) = renamed.get(&reloc.target) {
-                reloc.target = symbol.clone();
-            }
-        }
+        layer.emitted.code.relocs.iter_mut().for_each(|reloc| rename(reloc, &renamed));
     }
     kept
 }

@@ -48,7 +48,7 @@ pub fn lower(graph: &Graph) -> Result<Program, Diagnostic> {
     for (value, slot) in slots.copies(graph) {
         let name = unique_name(&layers, format!("copy_{}", layers.len()));
         let (nest, args) = movement::copy_of(graph, &slots, name, value, slot);
-        layers.push(Layer { nest, args, op: "copy".into(), macs: 0, sources: Vec::new() });
+        layers.push(Layer { nest, args, op: "copy".into(), macs: 0, sources: Vec::new(), shares: None });
     }
     Ok(Program { name: graph.name.clone(), tensors: slots.into_tensors(), layers })
 }
@@ -56,7 +56,7 @@ pub fn lower(graph: &Graph) -> Result<Program, Diagnostic> {
 fn layer(graph: &Graph, op: &OpData, nest: Nest, args: Vec<usize>) -> Layer {
     let inputs: Vec<_> = op.inputs.iter().map(|value| &graph.values[value.idx()].ty).collect();
     let macs = op.op.macs(&inputs, &graph.values[op.output.idx()].ty);
-    Layer { nest, args, op: op.op.name().into(), macs, sources: vec![op.source] }
+    Layer { nest, args, op: op.op.name().into(), macs, sources: vec![op.source], shares: None }
 }
 
 fn nest(site: &Site) -> Result<Nest, Diagnostic> {

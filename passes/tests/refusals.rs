@@ -29,7 +29,7 @@ fn every_step_says_why_it_is_refused() {
         }
         assert!(n_refused > 0, "no case of {} is refused", file.display());
     }
-    out.push_str("\nWhat steps for tensors and bands refuse, each in its scope.\n");
+    out.push_str("\nWhat steps for tensors, bands and groups refuse, each in its scope.\n");
     for def in network::STEPS {
         let file = repository().join("tests/network").join(format!("{}.tir", def.name));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

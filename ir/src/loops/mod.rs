@@ -23,6 +23,7 @@
 //! - Arithmetic on `i32` and `i64` wraps, so the order of a sum is free.
 //! - Control flow depends on nothing but loop variables, and trip counts are constants.
 
+pub mod alike;
 pub mod index;
 pub mod interp;
 pub mod prim;
@@ -395,4 +396,6 @@ pub struct Layer {
     pub macs: u64,
     /// Indices of the operators in the model file that it stems from.
     pub sources: Vec<u32>,
+    /// The earlier layer whose code it runs with numbers of its own, by name; it computes the same without.
+    pub shares: Option<String>,
 }

@@ -33,7 +33,7 @@ impl Selector<'_> {
             let message = format!("`{name}` is read with a border: the code generator tests no bounds");
             return Err(Diagnostic::new(message).help(format!("materialise it first: `border {name}`")));
         }
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
+        let (stream, offset) = Stream::of(&self.members, access, &self.vars, &self.together);
         let touched = self.touched(&stream, offset);
         if access.ty == Ty::I64 {
             let base = self.pointer(&stream);
@@ -54,7 +54,7 @@ impl Selector<'_> {
     /// Writes memory; a narrow buffer keeps the low bits.
     pub(super) fn store(&mut self, access: &Access, value: &Expr) -> Result<(), Diagnostic> {
         let value = self.value(value)?;
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
+        let (stream, offset) = Stream::of(&self.members, access, &self.vars, &self.together);
         self.reuse.written(access.buffer);
         let touched = self.touched(&stream, offset);
         match value {
@@ -81,7 +81,7 @@ impl Selector<'_> {
     pub(super) fn lookup(&mut self, buffer: BufferId, at: &Expr) -> Result<Val, Diagnostic> {
         let elem = self.nest.buffers[buffer.idx()].elem;
         let at = self.word(at)?;
-        let base = self.pointer(&Stream { buffer, terms: Vec::new(), window: 0 });
+        let base = self.pointer(&Stream::start(buffer));
         let scale = elem.bytes().trailing_zeros();
         let touched = self.touched_anywhere(buffer);
         if elem == Ty::I64 {
@@ -148,11 +148,12 @@ impl Selector<'_> {
     }
 
     fn aligned_word(&self, access: &Access) -> Option<(Stream, i64)> {
-        let align = self.nest.buffers[access.buffer.idx()].map.align;
-        let (stream, offset) = Stream::of(self.nest, access, &self.vars, &self.together);
+        let (stream, offset) = Stream::of(&self.members, access, &self.vars, &self.together);
         let whole = |bytes: i64| bytes % 4 == 0;
-        let aligned =
-            align.is_multiple_of(4) && whole(offset) && stream.terms.iter().all(|(step, _)| whole(*step));
+        let aligned = self.members.buffers(access.buffer).all(|buffer| buffer.map.align.is_multiple_of(4))
+            && whole(offset)
+            && stream.window.all(whole)
+            && stream.terms.iter().all(|(step, _)| step.all(whole));
         (access.ty.bytes() == 4 && aligned).then_some((stream, offset))
     }
 

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use ir::loops::{Access, Atom, BufferId, Index, Loop, Nest, Stmt, VarId};
+use ir::loops::{Access, Atom, BufferId, Index, Loop, Stmt, VarId};
 use ir::loops::{Expr, Reduce};
 
 use super::constants::Together;
+use super::members::{Members, Num};
 
 /// Offsets within a stream are below this, so that a double word and a 12-bit immediate fit.
 pub(super) const REACH: i64 = 4088;
@@ -20,9 +21,9 @@ pub struct Stream {
     /// The buffer; of constants that lie together the first.
     pub buffer: BufferId,
     /// Coefficients in bytes with their atoms, over the variables of loops that are emitted as loops.
-    pub terms: Vec<(i64, Atom)>,
+    pub terms: Vec<(Num, Atom)>,
     /// First byte of the window.
-    pub window: i64,
+    pub window: Num,
 }
 
 /// What is known of a loop variable.
@@ -49,15 +50,20 @@ pub struct Uses {
 }
 
 impl Stream {
+    /// The start of a buffer.
+    pub fn start(buffer: BufferId) -> Self {
+        Stream { buffer, terms: Vec::new(), window: Num::All(0) }
+    }
+
     /// The stream of an access and its offset in it.
-    pub fn of(nest: &Nest, access: &Access, vars: &Vars, together: &Together) -> (Stream, i64) {
-        let data = &nest.buffers[access.buffer.idx()];
-        let position = data.map.position(&access.index).scale(data.elem.bytes() as i64);
-        let position = fold(&position, vars);
+    ///
+    /// What members of a group have at different distances gets pointers of its own: an offset is the same for all.
+    pub fn of(members: &Members, access: &Access, vars: &Vars, together: &Together) -> (Stream, i64) {
+        let (terms, constant) = members.position(access, vars);
         let (buffer, distance) = together.place(access.buffer);
-        let constant = position.constant + distance;
-        let window = constant.div_euclid(REACH) * REACH;
-        (Stream { buffer, terms: position.terms, window }, constant - window)
+        let constant = constant.plus(distance);
+        let offset = constant.of(0).rem_euclid(REACH);
+        (Stream { buffer, terms, window: constant.plus(-offset) }, offset)
     }
 
     /// The part that the loops up to `depth` (not included) decide.
@@ -71,7 +77,7 @@ impl Stream {
     }
 
     /// The terms that the loop at `depth` decides.
-    pub fn terms_at(&self, depth: usize, vars: &Vars) -> Vec<(i64, Atom)> {
+    pub fn terms_at(&self, depth: usize, vars: &Vars) -> Vec<(Num, Atom)> {
         self.terms.iter().filter(|(_, atom)| deepest(atom, vars) == Some(depth)).cloned().collect()
     }
 
@@ -120,17 +126,19 @@ pub struct Survey {
     pub sets: Vec<ir::loops::LocalId>,
     /// Buffers that are looked into at computed positions.
     pub lookups: BTreeMap<BufferId, Uses>,
+    /// Whether there are loops within.
+    pub has_loops: bool,
 }
 
 /// Surveys a body whose own loops have the state that `vars` gives.
-pub fn survey(nest: &Nest, body: Body, vars: &Vars, together: &Together) -> Survey {
-    let mut walk = Walk { nest, together, vars: vars.clone(), inner: 0, found: Survey::default() };
+pub fn survey(members: &Members, body: Body, vars: &Vars, together: &Together) -> Survey {
+    let mut walk = Walk { members, together, vars: vars.clone(), inner: 0, found: Survey::default() };
     walk.loops(body.loops, &mut |walk| walk.stmts(body.stmts));
     walk.found
 }
 
 struct Walk<'a> {
-    nest: &'a Nest,
+    members: &'a Members<'a>,
     together: &'a Together,
     vars: Vars,
     /// How many loops that will be loops the walk is in.
@@ -141,13 +149,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn loops(&mut self, loops: &[Loop], then: &mut dyn FnMut(&mut Self)) {
         let Some((first, rest)) = loops.split_first() else { return then(self) };
-        if first.unroll || first.extent == 1 {
+        if self.members.is_repeated(first) {
             for value in 0..first.extent {
                 self.vars.insert(first.var, Var::Is(i64::from(value)));
                 self.loops(rest, then);
             }
         } else {
             self.vars.insert(first.var, Var::Ahead);
+            self.found.has_loops = true;
             self.inner += 1;
             self.loops(rest, then);
             self.inner -= 1;
@@ -195,7 +204,7 @@ impl Walk<'_> {
     }
 
     fn access(&mut self, access: &Access) {
-        let (stream, _) = Stream::of(self.nest, access, &self.vars, self.together);
+        let (stream, _) = Stream::of(self.members, access, &self.vars, self.together);
         for (_, atom) in &stream.terms {
             if let Atom::Div(inner, _) | Atom::Mod(inner, _) = atom {
                 inner.vars(&mut self.found.indices);

@@ -12,20 +12,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ir::loops::{Atom, BufferId, Nest};
 
+use super::Offsets;
 use super::address::{Body, REACH, Stream, Vars, survey};
+use super::members::{Member, Members, Num};
 
 /// Constants begin at multiples of this many bytes, where they lie together too.
 pub const CONSTANT_ALIGN: u32 = 8;
 
 /// Which constants of a nest lie behind which.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Together {
     /// The first of its group, and the distance from there in bytes.
     places: BTreeMap<BufferId, (BufferId, u32)>,
 }
 
 /// The sums of loop variables that the addresses of a constant are made of.
-type Walks = BTreeSet<Vec<(i64, Atom)>>;
+type Walks = BTreeSet<Vec<(Num, Atom)>>;
 
 /// What is known of the accesses of a constant.
 #[derive(Default)]
@@ -39,7 +41,9 @@ impl Together {
     /// Groups the constants of a nest.
     pub fn new(nest: &Nest) -> Self {
         let alone = Together::default();
-        let found = survey(nest, Body { loops: &[], stmts: &nest.body }, &Vars::new(), &alone);
+        let offsets = Offsets::new(); // Of no use for constants.
+        let members = Members::new(&[Member { nest, offsets: &offsets }]).expect("a nest is like itself");
+        let found = survey(&members, Body { loops: &[], stmts: &nest.body }, &Vars::new(), &alone);
         let mut walked: BTreeMap<BufferId, Walked> = BTreeMap::new();
         for (Stream { buffer, terms, .. }, uses) in &found.streams {
             if nest.buffers[buffer.idx()].is_const() && !found.lookups.contains_key(buffer) {
@@ -57,6 +61,13 @@ impl Together {
         let mut together = Together::default();
         groups.into_values().for_each(|group| together.add(nest, &group));
         together
+    }
+
+    /// The same under other names; what has none is left out.
+    pub(super) fn renamed(&self, name: &dyn Fn(BufferId) -> Option<BufferId>) -> Self {
+        let places = self.places.iter();
+        let renamed = places.filter_map(|(id, (first, at))| Some((name(*id)?, (name(*first)?, *at))));
+        Together { places: renamed.collect() }
     }
 
     /// Puts a group in a row, as far as it is in reach.

@@ -5,6 +5,7 @@ use ir::loops::{Atom, Index};
 use super::Selector;
 use super::address::Var;
 use super::asm;
+use super::members::Num;
 use crate::isa::imm::{ModImm, ShiftKind};
 use crate::isa::{Reg, ops};
 
@@ -23,6 +24,29 @@ impl Selector<'_> {
             None => self.constant(index.constant as i32),
             Some(sum) => self.add_constant(sum, index.constant),
         }
+    }
+
+    /// The sum of products of atoms.
+    pub(super) fn sum(&mut self, terms: &[(Num, Atom)]) -> Reg {
+        let mut sum: Option<Reg> = None;
+        for (coefficient, atom) in terms {
+            let value = self.atom(atom);
+            sum = Some(match (sum, coefficient.common()) {
+                (None, Some(by)) => self.multiply_constant(value, by),
+                (Some(sum), Some(by)) => self.multiply_add_constant(sum, value, by),
+                (None, None) => {
+                    let by = self.number_of(coefficient);
+                    let product = ops::mul(self.reg(), value, by);
+                    self.push_def(product)
+                }
+                (Some(sum), None) => {
+                    let by = self.number_of(coefficient);
+                    let sum = ops::mla(self.reg(), value, by, sum);
+                    self.push_def(sum)
+                }
+            });
+        }
+        sum.unwrap_or_else(|| self.constant(0))
     }
 
     fn atom(&mut self, atom: &Atom) -> Reg {

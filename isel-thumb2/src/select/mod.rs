@@ -10,7 +10,9 @@ mod constants;
 mod expr;
 mod index;
 mod mac;
+mod members;
 mod reuse;
+mod shared;
 mod shift;
 mod touched;
 mod wide;
@@ -23,12 +25,14 @@ use ir::loops::{Atom, BufferId, Local, LocalId, Loop, Nest, Reduce, Role, Stmt, 
 use ir::ty::Ty;
 
 use crate::cores::Core;
-use crate::isa::imm::Cond;
+use crate::isa::imm::{Cond, Shift};
 use crate::isa::{Inst, Reg, ops};
 use crate::memory::Touched;
 use crate::mir::{BlockId, End, Function, Group, Reloc};
 use address::{Body, Stream, Survey, Uses, Var, Vars, survey};
 pub use constants::{CONSTANT_ALIGN, Together};
+pub use members::{Member, together};
+use members::{Members, Num};
 use reuse::Reuse;
 use touched::Atoms;
 
@@ -39,9 +43,20 @@ pub type Offsets = BTreeMap<BufferId, u32>;
 ///
 /// Refuses what a pass must remove first: loads with a border, and composite operations.
 pub fn select(nest: &Nest, offsets: &Offsets, core: &dyn Core) -> Result<Function, Diagnostic> {
-    let mut selector = Selector::new(nest, offsets, core);
-    selector.stmts(&nest.body)?;
-    Ok(selector.function)
+    select_shared(&[Member { nest, offsets }], core)
+}
+
+/// Selects instructions that serve several nests; what differs between them is in tables.
+///
+/// Refuses nests that differ in more than numbers, and what [`select`] refuses.
+pub fn select_shared(members: &[Member], core: &dyn Core) -> Result<Function, Diagnostic> {
+    let mut selector = Selector::new(Members::new(members)?, core);
+    selector.stmts(&members[0].nest.body)?;
+    let mut function = selector.function;
+    if members.len() > 1 {
+        function.counts = selector.counts;
+    }
+    Ok(function)
 }
 
 /// The registers of a value.
@@ -54,15 +69,21 @@ enum Val {
 }
 
 struct Selector<'a> {
+    /// The nest that the code is made from.
     nest: &'a Nest,
-    offsets: &'a Offsets,
+    /// All nests that it serves.
+    members: Members<'a>,
     together: Together,
     core: &'a dyn Core,
     function: Function,
     /// The block that code is added to.
     block: BlockId,
+    /// How often each block runs, by member.
+    counts: Vec<Vec<u64>>,
     /// Holds the address of the arena.
     arena: Reg,
+    /// Holds the address of the table of parameters, in code that serves several nests.
+    table: Option<Reg>,
     vars: Vars,
     /// Registers with the values of entered loops' variables, where they are needed.
     counters: BTreeMap<VarId, Reg>,
@@ -82,26 +103,42 @@ struct Selector<'a> {
 /// A pointer that a loop moves.
 struct Carried {
     stream: Stream,
-    step: i64,
+    step: Step,
     param: Reg,
 }
 
+/// By how much a pointer moves.
+enum Step {
+    /// By so many bytes.
+    Constant(i64),
+    /// By what a register holds since before the loop.
+    Held(Reg),
+    /// By a parameter, which is loaded where it is added.
+    Parameter(Num),
+}
+
 impl<'a> Selector<'a> {
-    fn new(nest: &'a Nest, offsets: &'a Offsets, core: &'a dyn Core) -> Self {
+    fn new(members: Members<'a>, core: &'a dyn Core) -> Self {
         let mut function = Function::default();
-        let block = function.new_block(1);
+        let counts = vec![vec![1; members.len()]];
+        let block = function.new_block(members.len() as u64);
         let arena = function.new_reg();
         let mut entry = Group::given(arena, Reg::core(0));
+        let table = (members.len() > 1).then(|| function.new_reg());
+        entry.fixed.extend(table.map(|table| (table, Reg::core(1))));
         entry.stmt = 0;
         function.blocks[0].groups.push(entry);
+        let nest = members.nest();
         Self {
             nest,
-            offsets,
-            together: Together::new(nest),
+            together: members.together(),
+            members,
             core,
             function,
             block,
+            counts,
             arena,
+            table,
             vars: Vars::new(),
             counters: BTreeMap::new(),
             depth: 0,
@@ -189,7 +226,7 @@ impl<'a> Selector<'a> {
     fn run(&mut self, body: Body) -> Result<(), Diagnostic> {
         let Some((first, rest)) = body.loops.split_first() else { return self.stmts(body.stmts) };
         let inner = Body { loops: rest, stmts: body.stmts };
-        if !first.unroll && first.extent > 1 {
+        if !self.members.is_repeated(first) {
             return self.looped(first, inner);
         }
         let number = self.next_stmt;
@@ -206,20 +243,23 @@ impl<'a> Selector<'a> {
     fn looped(&mut self, around: &Loop, inner: Body) -> Result<(), Diagnostic> {
         let depth = self.depth;
         self.vars.insert(around.var, Var::Entered(depth));
-        self.atoms.enter(around.var, around.extent);
-        let found = survey(self.nest, inner, &self.vars, &self.together);
+        let extent = self.members.extent(around);
+        self.atoms.enter(around.var, extent.clone());
+        let found = survey(&self.members, inner, &self.vars, &self.together);
         self.hoist_bases(&found, depth);
         let saved = (self.pointers.clone(), std::mem::take(&mut self.stepping));
         let sets = self.carried_locals(&found);
 
-        let count = self.function.blocks[self.block.idx()].count * u64::from(around.extent);
+        let outside = self.counts[self.block.idx()].clone();
         let mut args = Vec::new();
-        let body = self.function.new_block(count);
+        let body = self.new_block(&outside, &|count, member| count * extent.of(member) as u64);
         let pointers = self.carry_pointers(&found, depth, body, &mut args);
         let carried = self.carry_locals(&sets, body, &mut args);
         let upward = found.indices.contains(&around.var);
-        let start = if upward { 0 } else { around.extent };
-        args.push(self.constant(start as i32));
+        let start = if upward { Num::All(0) } else { extent.clone() };
+        args.push(self.number_of(&start));
+        // Where there are no loops within, a parameter is not loaded again in each iteration.
+        let held = (upward && extent.common().is_none() && !found.has_loops).then(|| self.number_of(&extent));
         let counter = self.param(body);
         self.jump(body, args);
 
@@ -233,9 +273,9 @@ impl<'a> Selector<'a> {
 
         let mut args = self.step_pointers(&pointers);
         args.extend(carried.iter().flat_map(|at| self.words(at)));
-        args.push(self.count(counter, upward.then_some(around.extent)));
-        let latch = self.function.new_block(count - count / u64::from(around.extent));
-        let exit = self.function.new_block(count / u64::from(around.extent));
+        args.push(self.count(counter, upward.then_some(&extent), held));
+        let latch = self.new_block(&outside, &|count, member| count * (extent.of(member) as u64 - 1));
+        let exit = self.new_block(&outside, &|count, _| count);
         self.function.blocks[self.block.idx()].end = End::Branch(Cond::Ne, latch, exit);
         self.function.blocks[latch.idx()].end = End::Jump(body, args);
         self.enter(exit);
@@ -255,7 +295,7 @@ impl<'a> Selector<'a> {
         }
         for (buffer, uses) in &found.lookups {
             if uses.direct > 0 {
-                self.pointer(&Stream { buffer: *buffer, terms: Vec::new(), window: 0 });
+                self.pointer(&Stream::start(*buffer));
             }
         }
     }
@@ -269,15 +309,23 @@ impl<'a> Selector<'a> {
     ) -> Vec<Carried> {
         let mut pointers = Vec::new();
         for (stream, uses) in projections(found, depth + 1, &self.vars) {
-            let [(step, Atom::Var(_))] = stream.terms_at(depth, &self.vars)[..] else { continue };
+            let [(step, Atom::Var(_))] = &stream.terms_at(depth, &self.vars)[..] else { continue };
             let outer = stream.within(depth, &self.vars);
             args.push(self.pointer(&outer));
+            let step = match step {
+                Num::All(step) => Step::Constant(*step),
+                Num::Each(_) if found.has_loops => Step::Parameter(step.clone()),
+                Num::Each(_) => Step::Held(self.number_of(step)),
+            };
             pointers.push((Carried { step, param: self.param(body), stream: stream.clone() }, uses));
         }
         for (carried, uses) in &pointers {
             self.pointers.insert(carried.stream.clone(), carried.param);
-            if *uses == (Uses { direct: 1, inner: 0 }) && carried.step.abs() <= 255 {
-                self.stepping.insert(carried.stream.clone(), carried.step);
+            if let Step::Constant(step) = carried.step
+                && *uses == (Uses { direct: 1, inner: 0 })
+                && step.abs() <= 255
+            {
+                self.stepping.insert(carried.stream.clone(), step);
             }
         }
         pointers.into_iter().map(|(carried, _)| carried).collect()
@@ -287,7 +335,15 @@ impl<'a> Selector<'a> {
     fn step_pointers(&mut self, pointers: &[Carried]) -> Vec<Reg> {
         let step = |carried: &Carried, selector: &mut Self| {
             let now = selector.pointers[&carried.stream];
-            if now == carried.param { selector.add_constant(now, carried.step) } else { now }
+            match &carried.step {
+                Step::Constant(_) if now != carried.param => now,
+                Step::Constant(step) => selector.add_constant(now, *step),
+                Step::Held(step) => selector.add(now, *step),
+                Step::Parameter(step) => {
+                    let step = selector.number_of(step);
+                    selector.add(now, step)
+                }
+            }
         };
         pointers.iter().map(|carried| step(carried, self)).collect()
     }
@@ -326,14 +382,20 @@ impl<'a> Selector<'a> {
     }
 
     /// Steps a counter and sets the flags: not equal while the loop goes on.
-    fn count(&mut self, counter: Reg, up_to: Option<u32>) -> Reg {
+    fn count(&mut self, counter: Reg, up_to: Option<&Num>, held: Option<Reg>) -> Reg {
         let Some(extent) = up_to else {
             let next = self.reg();
             self.push(ops::subs_imm(next, counter, asm::small(1)));
             return next;
         };
         let next = self.add_constant(counter, 1);
-        self.compare_constant(next, extent as i32);
+        match (extent.common(), held) {
+            (Some(extent), _) => self.compare_constant(next, extent as i32),
+            (None, held) => {
+                let extent = held.unwrap_or_else(|| self.number_of(extent));
+                self.push(ops::cmp(next, extent, Shift::NONE));
+            }
+        }
         next
     }
 
@@ -380,8 +442,7 @@ impl<'a> Selector<'a> {
             None => self.base(stream),
             Some(depth) => {
                 let outer = self.pointer(&stream.within(depth, &self.vars));
-                let terms = ir::loops::Index { terms: stream.terms_at(depth, &self.vars), constant: 0 };
-                let offset = self.index(&terms);
+                let offset = self.sum(&stream.terms_at(depth, &self.vars));
                 self.add(outer, offset)
             }
         };
@@ -392,15 +453,20 @@ impl<'a> Selector<'a> {
     fn base(&mut self, stream: &Stream) -> Reg {
         let buffer = &self.nest.buffers[stream.buffer.idx()];
         if !matches!(buffer.role, Role::Const(_)) {
-            let offset = self.offsets[&stream.buffer];
-            return self.add_constant(self.arena, i64::from(offset) + stream.window);
+            let place = |member| self.offset(stream.buffer, member) + stream.window.of(member);
+            let place = Num::new((0..self.members.len()).map(place).collect());
+            return self.add_number(self.arena, &place);
         }
-        let near = i16::try_from(stream.window).unwrap_or(0);
+        if self.table.is_some() {
+            return self.address_of_constant(stream);
+        }
+        let window = stream.window.of(0);
+        let near = i16::try_from(window).unwrap_or(0);
         let (low, whole) = (self.reg(), self.reg());
         let reloc = |high| Some(Reloc { buffer: stream.buffer, addend: near, high });
         self.push_group(Group { reloc: reloc(false), ..Group::one(ops::movw(low, asm::half(0)), 0) });
         self.push_group(Group { reloc: reloc(true), ..Group::one(ops::movt(whole, low, asm::half(0)), 0) });
-        self.add_constant(whole, stream.window - i64::from(near))
+        self.add_constant(whole, window - i64::from(near))
     }
 }
 

@@ -46,6 +46,11 @@ impl Selector<'_> {
         self.push_once(inst, Some(state), Some(touched))
     }
 
+    /// The same for a load of what is never written.
+    pub(super) fn push_constant_load(&mut self, inst: Inst, touched: Touched) -> Reg {
+        self.push_once(inst, None, Some(touched))
+    }
+
     fn push_once(&mut self, inst: Inst, state: Option<(BufferId, u32)>, touched: Option<Touched>) -> Reg {
         let key = (inst.form(), inst.uses().collect(), inst.imms().to_vec(), state);
         if let Some(have) = self.reuse.values.get(&key) {

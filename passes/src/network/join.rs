@@ -75,6 +75,7 @@ pub fn join(program: &mut Program, layers: Range<usize>) -> Result<Vec<BufferId>
         op: parts.iter().map(op).collect::<Vec<_>>().join("+"),
         macs: parts.iter().map(|part| part.macs).sum(),
         sources: parts.iter().flat_map(|part| part.sources.iter().copied()).collect(),
+        shares: None, // Layers share what is left when bands are made.
     };
     program.layers.insert(layers.start, layer);
     remove_tensors(program, &inner);

@@ -1,6 +1,6 @@
-//! Rewrites of whole programs: how the tensors between layers lie in memory, and which layers are computed together.
+//! Rewrites of whole programs: how the tensors between layers lie in memory, which layers are computed together, and which share code.
 //!
-//! A step is for a tensor or for a band, which is layers that follow each other. It changes the place of the tensor, and in all layers
+//! A step is for a tensor, for a band, which is layers that follow each other, or for a group of any layers. It changes the place of the tensor, and in all layers
 //! that write or read it the parameters and their accesses; it knows nests, not operators. What a caller of the network sees, its inputs
 //! and outputs, stays where it is.
 
@@ -9,6 +9,7 @@ pub mod encode;
 pub mod join;
 pub mod layout;
 pub mod rows;
+pub mod share;
 pub mod view;
 
 use ir::diag::Diagnostic;
@@ -23,6 +24,8 @@ pub enum Subject {
     Tensor(String),
     /// The layers of these names, which follow each other.
     Band(Vec<String>),
+    /// The layers of these names, in the order of the program.
+    Group(Vec<String>),
 }
 
 /// A rewrite of a program that schedules can name.
@@ -45,20 +48,20 @@ pub enum Run {
     Tensor(fn(&mut Program, usize, &Args) -> Result<(), Diagnostic>),
     /// For so many layers from this number on.
     Band(fn(&mut Program, std::ops::Range<usize>, &Args) -> Result<(), Diagnostic>),
+    /// For the layers of these numbers, in ascending order.
+    Group(fn(&mut Program, &[usize], &Args) -> Result<(), Diagnostic>),
 }
 
-/// Every rewrite that scopes of tensors and bands can name.
-pub const STEPS: &[ProgramStep] = &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP];
+/// Every rewrite that scopes of tensors, bands and groups can name.
+pub const STEPS: &[ProgramStep] =
+    &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP, share::STEP];
 
 /// Finds the rewrite that a step names and applies it.
 pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<(), Diagnostic> {
-    let suits = |def: &&ProgramStep| {
-        matches!((def.run, subject), (Run::Tensor(_), Subject::Tensor(_)) | (Run::Band(_), Subject::Band(_)))
-    };
+    let suits = |def: &&ProgramStep| def.run.scope() == subject.scope();
     let Some(def) = STEPS.iter().filter(suits).find(|def| def.name == step.name) else {
-        let what =
-            if matches!(subject, Subject::Tensor(_)) { "steps for tensors" } else { "steps for bands" };
-        return Err(unknown(step, what, STEPS.iter().filter(suits).map(|def| def.name)));
+        let what = format!("steps for {}s", subject.scope());
+        return Err(unknown(step, &what, STEPS.iter().filter(suits).map(|def| def.name)));
     };
     let args = Args::new(def.name, def.usage, &step.args);
     match (def.run, subject) {
@@ -79,7 +82,23 @@ pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<()
             let first = first.ok_or_else(gone)?;
             run(program, first..first + names.len(), &args)
         }
+        (Run::Group(run), Subject::Group(names)) => {
+            let number = |name: &String| program.layers.iter().position(|layer| layer.nest.name == *name);
+            let layers: Vec<usize> = names.iter().filter_map(number).collect();
+            run(program, &layers, &args)
+        }
         _ => unreachable!("the step suits the subject"),
+    }
+}
+
+impl Run {
+    /// The word that begins the scope of the step.
+    pub fn scope(&self) -> &'static str {
+        match self {
+            Run::Tensor(_) => "tensor",
+            Run::Band(_) => "band",
+            Run::Group(_) => "group",
+        }
     }
 }
 
@@ -88,13 +107,21 @@ impl Subject {
     pub fn names(&self) -> &[String] {
         match self {
             Subject::Tensor(name) => std::slice::from_ref(name),
-            Subject::Band(names) => names,
+            Subject::Band(names) | Subject::Group(names) => names,
         }
     }
 
     /// What messages call it.
     pub fn described(&self) -> String {
-        let what = if matches!(self, Subject::Tensor(_)) { "tensor" } else { "band" };
-        format!("{what} `{}`", self.names().join("` `"))
+        format!("{} `{}`", self.scope(), self.names().join("` `"))
+    }
+
+    /// The word that begins its scope.
+    pub fn scope(&self) -> &'static str {
+        match self {
+            Subject::Tensor(_) => "tensor",
+            Subject::Band(_) => "band",
+            Subject::Group(_) => "group",
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Applies schedules: tensors, then bands, then layers.
+//! Applies schedules: tensors, then bands, then layers, then groups.
 
 use ir::diag::Diagnostic;
 use ir::loops::verify::{verify, verify_program};
@@ -22,7 +22,7 @@ pub(super) struct Group<'a> {
 }
 
 impl Schedule {
-    /// Applies the schedule to every tensor, band and layer that it names; `after` sees each nest after each step for layers.
+    /// Applies the schedule to every tensor, band, layer and group that it names; `after` sees each nest after each step for layers.
     ///
     /// A scope that nothing fits is an error: it is a misspelt name.
     pub fn apply(
@@ -30,25 +30,27 @@ impl Schedule {
         program: &mut Program,
         after: &mut dyn FnMut(&Step, &Nest),
     ) -> Result<(), Diagnostic> {
-        self.apply_to_network(program, &mut |_, _, _| {})?;
+        self.apply_to_network(&[Kind::Tensor, Kind::Band], program, &mut |_, _, _| {})?;
         let names = layer_names(program);
         for scope in self.scopes().filter(|scope| scope.kind == Kind::Layer) {
             if !names.iter().any(|name| scope.fits(Kind::Layer, name)) {
                 return Err(nothing_fits(scope, "layer", &names));
             }
         }
-        program.layers.iter_mut().try_for_each(|layer| self.apply_to(&mut layer.nest, after))
+        program.layers.iter_mut().try_for_each(|layer| self.apply_to(&mut layer.nest, after))?;
+        self.apply_to_network(&[Kind::Group], program, &mut |_, _, _| {})
     }
 
-    /// Applies what is for tensors and bands; `applied` is told of each that a scope fits, with the steps of each line that applied.
+    /// Applies what is for the program; `applied` is told of each subject that a scope fits, with the steps of each line that applied.
     pub(super) fn apply_to_network<'a>(
         &'a self,
+        kinds: &[Kind],
         program: &mut Program,
         applied: &mut dyn FnMut(Group<'a>, &Subject, Vec<Line>),
     ) -> Result<(), Diagnostic> {
         let (_, groups) = self.groups();
-        for kind in [Kind::Tensor, Kind::Band] {
-            for group in groups.iter().filter(|group| group.scope.kind == kind) {
+        for kind in kinds {
+            for group in groups.iter().filter(|group| group.scope.kind == *kind) {
                 for subject in subjects(group.scope, program)? {
                     let mut lines = Vec::new();
                     for line in group.below {
@@ -135,7 +137,7 @@ impl Choice {
         })
     }
 
-    /// As [`Self::apply`], to a tensor or a band of a program.
+    /// As [`Self::apply`], to a part of a program.
     pub fn apply_to_program(&self, program: &mut Program, subject: &Subject) -> Result<&Step, Diagnostic> {
         self.first(&subject.described(), program, &|step, changed| {
             network::apply(step, changed, subject)?;
@@ -172,7 +174,7 @@ fn check(step: &Step, name: &str, errors: Option<Vec<Diagnostic>>) {
     assert!(errors.is_empty(), "`{step}` broke `{name}`: {errors:?}");
 }
 
-/// What a scope for tensors or bands names.
+/// What a scope for tensors, bands or groups names.
 fn subjects(scope: &Scope, program: &Program) -> Result<Vec<Subject>, Diagnostic> {
     let layers = layer_names(program);
     if scope.kind == Kind::Tensor {
@@ -184,6 +186,9 @@ fn subjects(scope: &Scope, program: &Program) -> Result<Vec<Subject>, Diagnostic
             .map(Subject::Tensor)
             .collect();
         return if found.is_empty() { Err(nothing_fits(scope, "tensor", &names)) } else { Ok(found) };
+    }
+    if scope.kind == Kind::Group {
+        return group(scope, &layers).map(|names| vec![Subject::Group(names)]);
     }
     let mut found = Vec::new();
     let mut rest = &layers[..];
@@ -201,10 +206,31 @@ fn subjects(scope: &Scope, program: &Program) -> Result<Vec<Subject>, Diagnostic
     Ok(found)
 }
 
+/// The layers that one of the patterns fits; each must fit some.
+fn group(scope: &Scope, layers: &[String]) -> Result<Vec<String>, Diagnostic> {
+    for pattern in &scope.patterns {
+        if !layers.iter().any(|name| fits(pattern, name)) {
+            let one = Scope { patterns: vec![pattern.clone()], ..scope.clone() };
+            return Err(nothing_fits(&one, "layer", layers));
+        }
+    }
+    let is_named = |name: &&String| scope.patterns.iter().any(|pattern| fits(pattern, name));
+    let names: Vec<String> = layers.iter().filter(is_named).cloned().collect();
+    match &names[..] {
+        [only] => {
+            let message = format!("the group has one layer, `{only}`, expected two or more");
+            Err(Diagnostic::new(message).at(scope.place))
+        }
+        _ => Ok(names),
+    }
+}
+
 fn nothing_fits(scope: &Scope, what: &str, names: &[String]) -> Diagnostic {
     let message = match scope.kind {
         Kind::Band => format!("no layers that follow each other are called `{}`", scope.patterns.join("` `")),
-        Kind::Tensor | Kind::Layer => format!("no {what} is called `{}`", scope.patterns.join(" ")),
+        Kind::Tensor | Kind::Layer | Kind::Group => {
+            format!("no {what} is called `{}`", scope.patterns.join(" "))
+        }
     };
     Diagnostic::new(message).at(scope.place).help(format!("the {what}s are {}", names.join(", ")))
 }

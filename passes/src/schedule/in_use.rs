@@ -1,6 +1,6 @@
-//! The schedule in use: what each tensor, band and layer of a program really gets, under its own name.
+//! The schedule in use: what each tensor, band, layer and group of a program really gets, under its own name.
 //!
-//! Tensors and bands that get steps come first, then every layer, in the order of the program, also where it gets no step. Patterns are
+//! Tensors and bands that get steps come first, then every layer, in the order of the program, also where it gets no step, then groups. Patterns are
 //! replaced by names, and steps joined by `or` by the one that applied. Comments stay with the steps, those directly above a scope with
 //! the scope.
 
@@ -9,6 +9,7 @@ use ir::loops::Program;
 
 use super::apply::Group;
 use super::{Content, Kind, Line, Schedule, Scope};
+use crate::network::Subject;
 
 impl Schedule {
     /// The schedule that says of each part of a lowered program what this one does with it.
@@ -17,22 +18,27 @@ impl Schedule {
         self.apply(&mut program.clone(), &mut |_, _| {})?; // For the errors, in their order.
         let (head, groups) = self.groups();
         let mut lines = head.to_vec();
-        self.apply_to_network(&mut program, &mut |group, subject, applied| {
+        let named = |lines: &mut Vec<Line>, group: Group, subject: &Subject, applied: Vec<Line>| {
             lines.extend_from_slice(group.above);
             lines.push(heading(group.scope.kind, subject.names().to_vec(), &[&group]));
             lines.extend(applied);
+        };
+        self.apply_to_network(&[Kind::Tensor, Kind::Band], &mut program, &mut |group, subject, applied| {
+            named(&mut lines, group, subject, applied);
         })?;
-        for layer in &program.layers {
+        for layer in &mut program.layers {
             let name = &layer.nest.name;
             let mine: Vec<&Group> =
                 groups.iter().filter(|group| group.scope.fits(Kind::Layer, name)).collect();
             lines.extend(mine.iter().flat_map(|group| group.above.iter().cloned()));
             lines.push(heading(Kind::Layer, vec![name.clone()], &mine));
-            let mut nest = layer.nest.clone();
             for line in mine.iter().flat_map(|group| group.below) {
-                lines.push(line.resolved(&mut |choice| choice.apply(&mut nest))?);
+                lines.push(line.resolved(&mut |choice| choice.apply(&mut layer.nest))?);
             }
         }
+        self.apply_to_network(&[Kind::Group], &mut program, &mut |group, subject, applied| {
+            named(&mut lines, group, subject, applied);
+        })?;
         Ok(Schedule { lines })
     }
 }
@@ -63,6 +69,7 @@ mod tests {
             op: "add".into(),
             macs: 0,
             sources: Vec::new(),
+            shares: None,
         };
         Program { name: "net".into(), tensors: Vec::new(), layers: names.iter().map(layer).collect() }
     }

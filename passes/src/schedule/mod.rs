@@ -14,15 +14,17 @@
 //!   unroll-and-jam p.i n.i
 //! layer fully_connected_*:
 //!   unroll k 8 or unroll k 4
+//! group conv2d_4 conv2d_1*:
+//!   share
 //! ```
 //!
-//! The first line gives the version of the language. A scope names a tensor, layers that follow each other, or a layer; a pattern with
-//! `*` names several, and the steps apply in order to each that it fits. Steps stand on lines of their own or between semicolons; of
+//! The first line gives the version of the language. A scope names a tensor, layers that follow each other, a layer, or a group of layers
+//! from anywhere; a pattern with `*` names several, and the steps apply in order to each that it fits, or to all of the group at once. Steps stand on lines of their own or between semicolons; of
 //! steps joined by `or` the first that is legal applies. A step is a checked rewrite from [`crate::network::STEPS`] or, for layers, from
 //! [`crate::loops::STEPS`]: it applies, or it says why not and everything stays as it was; it cannot change a result. Comments are kept.
 //!
-//! Tensors come first, then bands, then layers, each kind in the order of the text: a band takes tensors as they lie, and the steps of a
-//! layer see what both have made of it. A band is one layer from then on.
+//! Tensors come first, then bands, then layers, then groups, each kind in the order of the text: a band takes tensors as they lie, and the
+//! steps of a layer see what both have made of it. A band is one layer from then on. A group sees its layers as their steps have left them.
 
 mod apply;
 mod in_use;
@@ -71,7 +73,7 @@ pub enum Content {
 pub struct Scope {
     /// Tensors, layers that become one, or layers.
     pub kind: Kind,
-    /// A name, or a pattern in which `*` stands for anything; for a band one for each of its layers.
+    /// A name, or a pattern in which `*` stands for anything; for a band one for each of its layers, for a group any number.
     pub patterns: Vec<String>,
     /// Where it stands.
     pub place: Place,
@@ -86,6 +88,8 @@ pub enum Kind {
     Band,
     /// How a layer is computed.
     Layer,
+    /// Layers that have something in common.
+    Group,
 }
 
 /// Steps of which the first legal one applies.
@@ -99,7 +103,7 @@ pub struct Choice {
 
 impl Kind {
     /// All kinds, in the order in which they apply.
-    pub const ALL: [Kind; 3] = [Kind::Tensor, Kind::Band, Kind::Layer];
+    pub const ALL: [Kind; 4] = [Kind::Tensor, Kind::Band, Kind::Layer, Kind::Group];
 
     /// The word that begins a scope.
     pub fn word(self) -> &'static str {
@@ -107,6 +111,7 @@ impl Kind {
             Kind::Tensor => "tensor",
             Kind::Band => "band",
             Kind::Layer => "layer",
+            Kind::Group => "group",
         }
     }
 }
@@ -124,7 +129,7 @@ impl Schedule {
 }
 
 impl Scope {
-    /// Whether a name is meant; never for a band.
+    /// Whether a name is meant; never for a band or group.
     fn fits(&self, kind: Kind, name: &str) -> bool {
         self.kind == kind && self.patterns.len() == 1 && fits(&self.patterns[0], name)
     }
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_parses_back() {
-        let text = "schedule 1\ntensor t*:\n  border; layout planes\nband conv_* dw_*7 c: // one\n  rows 2 or rows 1\n// why\nlayer conv_*: // all\n  tile p 2; tile n 4 // blocks\n\n  unroll k 8 or unroll k\n  permute k (0 2 1 3)\n";
+        let text = "schedule 1\ntensor t*:\n  border; layout planes\nband conv_* dw_*7 c: // one\n  rows 2 or rows 1\n// why\nlayer conv_*: // all\n  tile p 2; tile n 4 // blocks\n\n  unroll k 8 or unroll k\n  permute k (0 2 1 3)\ngroup conv_1 dw_*: // one code\n  share\n";
         let schedule = Schedule::parse(text).expect("it is legal");
         assert_eq!(schedule.to_string(), text);
         assert_eq!(Schedule::parse(&schedule.to_string()), Ok(schedule));

@@ -95,7 +95,7 @@ fn scope(cursor: &mut Cursor, kind: Kind, line: u32) -> Result<Scope, Diagnostic
     let place = Place { line, ..cursor.place() };
     cursor.expect_word(kind.word())?;
     let mut patterns = vec![pattern(cursor)?];
-    while kind == Kind::Band && !cursor.at(":") {
+    while matches!(kind, Kind::Band | Kind::Group) && !cursor.at(":") {
         patterns.push(pattern(cursor)?);
     }
     cursor.expect(":")?;

@@ -29,9 +29,11 @@ pub(super) fn print(program: &Program) -> String {
     for layer in &program.layers {
         let args = layer.args.iter().map(|arg| tensor_name(&program.tensors[*arg].name));
         let args = args.collect::<Vec<_>>().join(", ");
-        let Layer { nest, op, macs, sources, .. } = layer;
+        let Layer { nest, op, macs, sources, shares, .. } = layer;
         let sources = extents(sources);
-        let _ = writeln!(out, "  layer @{}({args}) op {op:?} macs {macs} sources [{sources}]", nest.name);
+        let shares = shares.as_ref().map_or(String::new(), |first| format!(" shares @{first}"));
+        let name = &nest.name;
+        let _ = writeln!(out, "  layer @{name}({args}) op {op:?} macs {macs} sources [{sources}]{shares}");
     }
     out.push_str("}\n");
     out
@@ -100,7 +102,11 @@ impl Outline {
         let macs = cursor.int()?;
         cursor.expect_word("sources")?;
         let sources = cursor.list("[", "]", Cursor::int)?;
-        Ok(Layer { nest, args, op, macs, sources })
+        let shares = match cursor.eat_word("shares") {
+            true => Some(cursor.symbol()?.to_string()),
+            false => None,
+        };
+        Ok(Layer { nest, args, op, macs, sources, shares })
     }
 }
 

@@ -19,6 +19,7 @@ pub fn verify_program(program: &Program) -> Vec<Diagnostic> {
 /// - Tensors have legal maps; inputs and outputs are numbered from 0 without gaps.
 /// - A layer has a tensor for each parameter, of the same element type and as many bytes, aligned at least as well and
 ///   with at least as much slack; a tensor that a layer writes is passed to it once.
+/// - A layer shares the code of an earlier one that has code of its own.
 /// - A tensor is written before it is read, unless it is an input or persistent; inputs are never written, outputs are.
 pub fn verify_outline(program: &Program) -> Vec<Diagnostic> {
     let mut checker = Checker { program, errors: Vec::new() };
@@ -84,6 +85,22 @@ impl Checker<'_> {
                 continue;
             }
             self.arguments(layer);
+        }
+        self.sharing();
+    }
+
+    fn sharing(&mut self) {
+        for (number, layer) in self.program.layers.iter().enumerate() {
+            let Some(shares) = &layer.shares else { continue };
+            let first = self.program.layers[..number].iter().find(|first| first.nest.name == *shares);
+            let name = &layer.nest.name;
+            match first {
+                None => self.error(format!("`@{name}` shares `@{shares}`, which is no earlier layer")),
+                Some(first) if first.shares.is_some() => {
+                    self.error(format!("`@{name}` shares `@{shares}`, which has no code of its own"));
+                }
+                Some(_) => {}
+            }
         }
     }
 

@@ -1,0 +1,189 @@
+//! Nests that one code serves: what is the same in all of them is in the code, what differs is a parameter.
+//!
+//! The code is made from the first nest; the others have the same statements in the same order, and say beside it how often their loops
+//! run and where their accesses go. A nest alone is a group of one.
+
+use std::collections::BTreeMap;
+
+use ir::diag::Diagnostic;
+use ir::loops::alike::Alike;
+use ir::loops::{Access, Atom, Buffer, BufferId, Index, Loop, Nest};
+
+use super::Offsets;
+use super::address::{Vars, fold};
+use super::constants::Together;
+
+/// A nest with the places of its buffers.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    /// A nest that the verifier accepted.
+    pub nest: &'a Nest,
+    /// Its parameters and scratch in the arena.
+    pub offsets: &'a Offsets,
+}
+
+/// A number in the code: the same for all members, or one for each.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Num {
+    /// The same for all.
+    All(i64),
+    /// By member; not all are equal.
+    Each(Vec<i64>),
+}
+
+/// The members of a group.
+pub(super) struct Members<'a> {
+    /// All of them; the first is what the code is made from.
+    pub all: Vec<Member<'a>>,
+    /// What corresponds in each of the others.
+    others: Vec<Alike<'a>>,
+    /// By access of the first nest, which is known by its place in memory: those of the others.
+    accesses: BTreeMap<*const Access, Vec<&'a Access>>,
+    /// By loop of the first nest, in the same way: iterations of the others.
+    extents: BTreeMap<*const Loop, Vec<u32>>,
+}
+
+impl Num {
+    /// One for each member.
+    pub fn new(values: Vec<i64>) -> Self {
+        if values.iter().all(|value| *value == values[0]) { Num::All(values[0]) } else { Num::Each(values) }
+    }
+
+    /// The number of a member.
+    pub fn of(&self, member: usize) -> i64 {
+        match self {
+            Num::All(value) => *value,
+            Num::Each(values) => values[member],
+        }
+    }
+
+    /// The number, if it is the same for all.
+    pub fn common(&self) -> Option<i64> {
+        if let Num::All(value) = self { Some(*value) } else { None }
+    }
+
+    /// Whether something holds for the number of every member.
+    pub fn all(&self, holds: impl Fn(i64) -> bool) -> bool {
+        match self {
+            Num::All(value) => holds(*value),
+            Num::Each(values) => values.iter().all(|value| holds(*value)),
+        }
+    }
+
+    /// The sum with a constant.
+    pub fn plus(&self, by: i64) -> Self {
+        match self {
+            Num::All(value) => Num::All(value + by),
+            Num::Each(values) => Num::Each(values.iter().map(|value| value + by).collect()),
+        }
+    }
+}
+
+impl<'a> Members<'a> {
+    /// The members of a group; an error names what sets one apart.
+    pub fn new(all: &[Member<'a>]) -> Result<Self, Diagnostic> {
+        let first = all[0].nest;
+        let mut members = Members {
+            all: all.to_vec(),
+            others: Vec::new(),
+            accesses: BTreeMap::new(),
+            extents: BTreeMap::new(),
+        };
+        for member in &all[1..] {
+            let alike = Alike::new(first, member.nest)?;
+            for (of_first, of_other) in &alike.accesses {
+                members.accesses.entry(std::ptr::from_ref(*of_first)).or_default().push(of_other);
+            }
+            for (of_first, of_other) in &alike.loops {
+                members.extents.entry(std::ptr::from_ref(*of_first)).or_default().push(of_other.extent);
+            }
+            members.others.push(alike);
+        }
+        Ok(members)
+    }
+
+    /// The nest that the code is made from.
+    pub fn nest(&self) -> &'a Nest {
+        self.all[0].nest
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Iterations of a loop of the first nest.
+    pub fn extent(&self, around: &Loop) -> Num {
+        let others = self.extents.get(&std::ptr::from_ref(around)).into_iter().flatten();
+        Num::new(std::iter::once(around.extent).chain(others.copied()).map(i64::from).collect())
+    }
+
+    /// Whether the code repeats the body of a loop instead of branching.
+    pub fn is_repeated(&self, around: &Loop) -> bool {
+        around.unroll || self.extent(around).all(|extent| extent == 1)
+    }
+
+    /// The buffer of a member that corresponds to one of the first nest.
+    pub fn buffer(&self, member: usize, first: BufferId) -> BufferId {
+        match member {
+            0 => first,
+            _ => self.others[member - 1].buffers.get(&first).copied().unwrap_or(first),
+        }
+    }
+
+    /// The buffers of all members that correspond to one of the first nest.
+    pub fn buffers(&self, first: BufferId) -> impl Iterator<Item = &'a Buffer> + '_ {
+        self.all
+            .iter()
+            .enumerate()
+            .map(move |(at, member)| &member.nest.buffers[self.buffer(at, first).idx()])
+    }
+
+    /// Where an access of the first nest goes: bytes from the start of its buffer as a sum over loop variables.
+    pub fn position(&self, access: &Access, vars: &Vars) -> (Vec<(Num, Atom)>, Num) {
+        let of_first = position(self.nest(), access, vars);
+        if self.others.is_empty() {
+            let terms = of_first.terms.into_iter().map(|(by, atom)| (Num::All(by), atom)).collect();
+            return (terms, Num::All(of_first.constant));
+        }
+        let mut all = vec![of_first];
+        let others = &self.accesses[&std::ptr::from_ref(access)];
+        for ((alike, member), access) in self.others.iter().zip(&self.all[1..]).zip(others) {
+            let renamed = |index: &Index| index.substitute(&|var| Index::var(alike.vars[&var]));
+            let index = access.index.iter().map(renamed).collect();
+            all.push(position(member.nest, &Access { index, ..(*access).clone() }, vars));
+        }
+        let mut terms: BTreeMap<Atom, Vec<i64>> = BTreeMap::new();
+        for (member, index) in all.iter().enumerate() {
+            for (by, atom) in &index.terms {
+                terms.entry(atom.clone()).or_insert_with(|| vec![0; all.len()])[member] = *by;
+            }
+        }
+        let terms = terms.into_iter().map(|(atom, by)| (Num::new(by), atom)).collect();
+        (terms, Num::new(all.iter().map(|index| index.constant).collect()))
+    }
+
+    /// Which constants lie together, where that is the same for all; otherwise each lies by itself.
+    pub fn together(&self) -> Together {
+        let first = Together::new(self.nest());
+        let agrees = |(alike, member): (&Alike, &Member)| {
+            let name =
+                |id: BufferId| alike.buffers.iter().find(|(_, it)| **it == id).map(|(first, _)| *first);
+            Together::new(member.nest).renamed(&name) == first
+        };
+        if self.others.iter().zip(&self.all[1..]).all(agrees) { first } else { Together::default() }
+    }
+}
+
+/// Which constants of each member lie together in code that serves all of them.
+pub fn together(members: &[Member]) -> Result<Vec<Together>, Diagnostic> {
+    let apart = Members::new(members)?.together() == Together::default();
+    let of = |member: &Member| if apart { Together::default() } else { Together::new(member.nest) };
+    Ok(members.iter().map(of).collect())
+}
+
+/// Bytes from the start of the buffer to an access.
+fn position(nest: &Nest, access: &Access, vars: &Vars) -> Index {
+    let data = &nest.buffers[access.buffer.idx()];
+    fold(&data.map.position(&access.index).scale(data.elem.bytes() as i64), vars)
+}

@@ -1,0 +1,71 @@
+//! `share`: lets layers run one code, each with numbers of its own.
+//!
+//! ```text
+//! layer @conv_4(t3, t4) op "conv2d" macs 512 sources [4]
+//! layer @conv_6(t5, t6) op "conv2d" macs 512 sources [6]
+//! =>
+//! layer @conv_4(t3, t4) op "conv2d" macs 512 sources [4]
+//! layer @conv_6(t5, t6) op "conv2d" macs 512 sources [6] shares @conv_4
+//! ```
+//!
+//! Nests stay as they are: what they compute is the same with and without. In the object file the code of the first layer serves all of
+//! the group; each has a few instructions that pass it a table of its numbers: where tensors and constants lie, how often loops run, how
+//! far pointers step. That takes a few cycles for each loop that is entered, and one copy of the code instead of several.
+//!
+//! Legal for layers whose nests have the same statements, operations, attributes, literals and types when all their steps have been
+//! applied. Names and the contents of constants may differ, extents of loops that are not unrolled, shapes and the order in memory.
+//! Where rescalings shift by different amounts, `short-requantize shift N` gives them one.
+
+use ir::diag::Diagnostic;
+use ir::loops::alike::Alike;
+use ir::loops::{Nest, Program};
+
+use super::{ProgramStep, Run};
+use crate::loops::legalize;
+
+/// The step.
+pub const STEP: ProgramStep = ProgramStep {
+    name: "share",
+    usage: "share",
+    summary: "Let layers run one code, each with numbers of its own",
+    run: Run::Group(|program, layers, args| {
+        args.at_most(0)?;
+        share(program, layers)
+    }),
+};
+
+/// Lets the layers of these numbers, in ascending order, run the code of the first of them.
+pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> {
+    let [first, others @ ..] = layers else { return Ok(()) };
+    let name = program.layers[*first].nest.name.clone();
+    for layer in layers {
+        let this = &program.layers[*layer];
+        let is_first = |other: &ir::loops::Layer| other.shares.as_ref() == Some(&this.nest.name);
+        if this.shares.is_some() || program.layers.iter().any(is_first) {
+            let message = format!("`{}` shares its code already", this.nest.name);
+            return Err(
+                Diagnostic::new(message).help("legal once for each layer: name all of a group at once")
+            );
+        }
+    }
+    for layer in others {
+        let other = &program.layers[*layer].nest;
+        shareable(&program.layers[*first].nest, other).map_err(|error| Diagnostic {
+            message: format!("`{}` is not like `{name}`: {}", other.name, error.message),
+            ..error
+        })?;
+    }
+    for layer in others {
+        program.layers[*layer].shares = Some(name.clone());
+    }
+    Ok(())
+}
+
+/// Whether one code can serve both nests; the error says what the second one has and the first one has not.
+pub fn shareable(first: &Nest, other: &Nest) -> Result<(), Diagnostic> {
+    // What they are when code is made of them.
+    let (mut first, mut other) = (first.clone(), other.clone());
+    legalize(&mut first)?;
+    legalize(&mut other)?;
+    Alike::new(&first, &other).map(|_| ())
+}
