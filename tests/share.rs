@@ -186,8 +186,9 @@ fn one_code_serves_layers_of_all_extents() {
     assert_eq!(shared.layers.iter().filter(|layer| layer.shares.as_deref() == Some("conv_0")).count(), 2);
     assert_eq!(run_program(&shared, &cases[0][0]), Ok(cases[0][1].clone()));
     CORES.par_iter().for_each(|core| {
-        for fpu in [true, false] {
-            let cpu = core.name();
+        let cpu = core.name();
+        let settings: &[bool] = if cpu == "cortex-m4" { &[true, false] } else { &[true] };
+        for fpu in settings.iter().copied() {
             let [before, after] = [&apart, &shared].map(|program| compile(program, &options(cpu, fpu)));
             let (many, one) = (before.report.code_bytes, after.report.code_bytes);
             assert!(3 * one < 2 * many, "{one} bytes of code for three layers, {many} apart on {cpu}");
