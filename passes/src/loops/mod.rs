@@ -6,6 +6,7 @@ pub mod byte_function;
 pub mod bytes4;
 pub mod carry;
 pub mod collapse;
+pub mod common_shift;
 pub mod common_term;
 pub mod dependence;
 pub mod distribute;
@@ -96,6 +97,7 @@ pub const STEPS: &[StepDef] = &[
     kronecker::STEP,
     scale::STEP,
     short_requantize::STEP,
+    common_shift::STEP,
     short_divide::STEP,
     short_add::STEP,
     table::STEP,

@@ -21,7 +21,7 @@
 //! shortens what it can and refuses only if that is nothing.
 //!
 //! Without more the shift is the greatest that all channels have, and a smaller multiplier lowers that of the others: six to eight bits are
-//! mostly exact. `short-requantize shift 7` asks for one, which layers that are to share their code need in common.
+//! mostly exact. `short-requantize shift 7` asks for one; `common-shift` finds the one that several rescalings, or layers, have in common.
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
@@ -33,7 +33,7 @@ use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
 use crate::proofs::multiples::{Difference, differences};
-use crate::proofs::short_forms::{self, Cost, Query, Wanted};
+use crate::proofs::short_forms::{self, Cost, Found, Query, Wanted};
 use crate::proofs::thresholds::Rescale;
 
 /// The step.
@@ -142,7 +142,7 @@ pub fn rescaled(nest: &Nest, sum: LocalId) -> Result<Rescaled, Diagnostic> {
 }
 
 /// A `requantize` of the body.
-struct Site {
+pub(super) struct Site {
     /// What is rescaled.
     operand: Expr,
     /// Where that is a quotient: the dividend, and the divisor or the power of two.
@@ -155,14 +155,14 @@ struct Site {
 }
 
 /// The rescalings that a site stands for.
-struct Rescalings {
-    channels: Channels,
+pub(super) struct Rescalings {
+    pub(super) channels: Channels,
     /// For each channel; that of channels that nothing uses is 0.
     multipliers: Vec<Multiplier>,
 }
 
 impl Site {
-    fn of(expr: &Expr) -> Self {
+    pub(super) fn of(expr: &Expr) -> Self {
         let Expr::Op { args, imm, .. } = expr else { unreachable!("a site is an operation") };
         let quotient = match &args[0] {
             Expr::Op { prim: Prim::Asr | Prim::Div, args, .. } => Some((args[0].clone(), args[1].clone())),
@@ -183,6 +183,25 @@ impl Site {
         shift: Option<i32>,
     ) -> Result<(Nest, Tables, Cost), usize> {
         let channels = &all.channels;
+        let (found, cost) = self.form(nest, all, shift)?;
+        let (mut shortened, mut tables) = (nest.clone(), tables.clone());
+        let (before, value) = channels.written(&mut shortened, &mut tables, &found);
+        let replaced = edit_site(&mut shortened.body, &mut { at }, &mut |expr| {
+            *expr = value.clone();
+            before.clone()
+        });
+        assert!(replaced, "the site was found by its number");
+        Ok((shortened, tables, cost))
+    }
+
+    /// A form for all channels and what it takes, or how many channels have none.
+    pub(super) fn form(
+        &self,
+        nest: &Nest,
+        all: &Rescalings,
+        shift: Option<i32>,
+    ) -> Result<(Found, Cost), usize> {
+        let channels = &all.channels;
         let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
             return Err(channels.number());
         };
@@ -197,14 +216,7 @@ impl Site {
         };
         let found = short_forms::find(&query)?;
         let cost = found.cost(&channels.used(), offset_is_free);
-        let (mut shortened, mut tables) = (nest.clone(), tables.clone());
-        let (before, value) = channels.written(&mut shortened, &mut tables, &found);
-        let replaced = edit_site(&mut shortened.body, &mut { at }, &mut |expr| {
-            *expr = value.clone();
-            before.clone()
-        });
-        assert!(replaced, "the site was found by its number");
-        Ok((shortened, tables, cost))
+        Ok((found, cost))
     }
 
     fn wanted(&self, all: &Rescalings) -> Option<Vec<Option<Wanted>>> {
@@ -263,7 +275,7 @@ const ROUNDING: u32 = 5;
 const DIVISION: u32 = 4;
 
 /// Every `requantize` in a block, in the order of the text.
-fn sites(block: &[Stmt]) -> Vec<&Expr> {
+pub(super) fn sites(block: &[Stmt]) -> Vec<&Expr> {
     fn of_expr<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
         match expr {
             Expr::Op { prim, args, .. } => {
@@ -320,7 +332,7 @@ fn edit_site(block: &mut Vec<Stmt>, nth: &mut usize, edit: &mut dyn FnMut(&mut E
 }
 
 /// What is rescaled at a site: bounds and factors of each channel.
-fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalings, Diagnostic> {
+pub(super) fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalings, Diagnostic> {
     let table = tables(nest, site)?;
     let len = table.as_ref().map_or(1, |(shape, ..)| shape.iter().map(|extent| *extent as usize).product());
     let mut of: Vec<Option<Channel>> = vec![None; len];

@@ -134,6 +134,17 @@ pub struct Cost {
     pub registers: u32,
 }
 
+impl Cost {
+    /// What both take.
+    pub fn and(self, other: Cost) -> Cost {
+        Cost {
+            operations: self.operations + other.operations,
+            loads: self.loads + other.loads,
+            registers: self.registers + other.registers,
+        }
+    }
+}
+
 impl Shape {
     /// The operations that it takes for an output, if the offset takes none.
     pub fn operations(self) -> u32 {
