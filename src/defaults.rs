@@ -1,18 +1,21 @@
 //! The default schedule: of the drafts that the rules have for each layer, the smallest of those with about the fewest
 //! predicted cycles.
 //!
-//! Layers that are alike but for their constants are decided alone all the same: what is proven about constants differs.
+//! Layers that are alike but for their constants are decided alone all the same: what is proven about constants differs. Code of
+//! nests that are alike has one price. All drafts are estimated, and those that could be the fastest are priced.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ir::diag::Diagnostic;
-use ir::loops::{BufferId, Nest, Program};
-use isel_thumb2::emit::Names;
+use ir::loops::{BufferId, Init, Nest, Program, Role};
+use isel_thumb2::emit::{Emitted, Names};
 use isel_thumb2::isa::Extension;
 use isel_thumb2::{layer, program};
 use passes::defaults::{Draft, Traits, drafts};
 use passes::schedule::Schedule;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 /// Most steps of a sum that are repeated: with eight or so products each, a kilobyte of code.
 const UNROLLED_STEPS: u32 = 16;
@@ -22,6 +25,8 @@ const UNROLLED_BLOCKS: u32 = 64;
 const UNROLLED_COPIES: u32 = 8;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
 const GLUE_BYTES: usize = 32;
+/// How much slower than the fastest a draft that is may be estimated, at most.
+const ESTIMATE_IS_OFF_BY_PERCENT: u64 = 15;
 /// What smaller code may cost at most.
 const SLOWER_BY_PERCENT: u64 = 3;
 /// What buffers are aligned to where their places are not known yet.
@@ -39,20 +44,34 @@ pub fn schedule(
         unrolled_blocks: UNROLLED_BLOCKS,
         unrolled_copies: UNROLLED_COPIES,
     };
-    let priced = |layer: &ir::loops::Layer| -> Vec<(Price, Draft)> {
-        let drafts = drafts(&layer.nest, &traits).into_iter();
-        drafts.filter_map(|draft| Some((price(&draft, options)?, draft))).collect()
-    };
-    let drafts: Vec<Vec<(Price, Draft)>> = program.layers.par_iter().map(priced).collect();
-    let prices: Vec<Vec<Price>> =
-        drafts.iter().map(|drafts| drafts.iter().map(|(price, _)| *price).collect()).collect();
+    let drafts: Vec<Vec<Draft>> =
+        program.layers.par_iter().map(|layer| drafts(&layer.nest, &traits)).collect();
+    let (drafts, prices) = priced(drafts, options);
     let chosen = choose(&prices, flash);
     let mut text = String::from("schedule 1\n");
     for (number, layer) in program.layers.iter().enumerate() {
-        let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
+        let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].text());
         text.push_str(&format!("layer {}:\n{steps}", layer.nest.name));
     }
     Schedule::parse(&text)
+}
+
+/// The drafts of each layer that code can be made of, with the price of each; of those that are clearly slower an estimate.
+fn priced(drafts: Vec<Vec<Draft>>, options: layer::Options) -> (Vec<Vec<Draft>>, Vec<Vec<Price>>) {
+    let (estimates, prices) = (Codes::new(options.for_estimate()), Codes::new(options.for_price()));
+    let estimated = |draft: Draft| Some((price(&draft, &estimates)?, draft));
+    let estimated = |drafts: Vec<Draft>| drafts.into_par_iter().filter_map(estimated).collect();
+    let drafts: Vec<Vec<(Price, Draft)>> = drafts.into_par_iter().map(estimated).collect();
+    let priced = |drafts: Vec<(Price, Draft)>| -> (Vec<Draft>, Vec<Price>) {
+        let fastest = drafts.iter().map(|(estimate, _)| estimate.cycles).min().unwrap_or(0);
+        let limit = fastest * (100 + ESTIMATE_IS_OFF_BY_PERCENT) / 100;
+        let exact = |(estimate, draft): (Price, Draft)| {
+            let exact = if estimate.cycles <= limit { price(&draft, &prices) } else { None };
+            (draft, exact.unwrap_or(estimate))
+        };
+        drafts.into_par_iter().map(exact).unzip()
+    };
+    drafts.into_par_iter().map(priced).unzip()
 }
 
 /// A draft for each layer that has any: about the fastest, then smaller ones until all fit.
@@ -104,16 +123,48 @@ impl Price {
 }
 
 /// What a draft costs; `None` where no code can be made of it.
-fn price(draft: &Draft, options: layer::Options) -> Option<Price> {
+fn price(draft: &Draft, codes: &Codes) -> Option<Price> {
     let mut nest = draft.nest.clone();
     passes::loops::legalize(&mut nest).ok()?;
-    let names = Names { symbol: nest.name.clone(), constant: &|_| String::new(), line: &|_| 0 };
-    let emitted = layer::compile(&nest, &apart(&nest), &names, options).ok()?;
+    let emitted = codes.of(&nest)?;
     let constants = program::constants(&nest, &emitted, &|_| String::new()).ok()?;
     Some(Price {
-        cycles: emitted.cycles(options.core),
+        cycles: emitted.cycles(codes.options.core),
         flash: emitted.code.bytes.len() + program::bytes_once(&constants) + GLUE_BYTES,
     })
+}
+
+/// The code of nests: those that differ in their constants only have the same.
+struct Codes {
+    options: layer::Options,
+    /// By what decides the code.
+    known: Mutex<BTreeMap<[u8; 32], Code>>,
+}
+
+/// Code that is there once someone has made it.
+type Code = Arc<OnceLock<Option<Emitted>>>;
+
+impl Codes {
+    fn new(options: layer::Options) -> Self {
+        Self { options, known: Mutex::default() }
+    }
+
+    /// The code of a nest, without names; `None` where none can be made.
+    fn of(&self, nest: &Nest) -> Option<Emitted> {
+        let code = self.known.lock().expect("nobody panics here").entry(shape(nest)).or_default().clone();
+        let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
+        let compiled = || layer::compile(nest, &apart(nest), &names, self.options).ok();
+        code.get_or_init(compiled).clone()
+    }
+}
+
+/// What decides the code of a nest: all but its name and what its constants hold.
+fn shape(nest: &Nest) -> [u8; 32] {
+    let mut shape = Nest { name: String::new(), ..nest.clone() };
+    for buffer in shape.buffers.iter_mut().filter(|buffer| buffer.is_const()) {
+        buffer.role = Role::Const(Init::Data(Arc::new([])));
+    }
+    Sha256::digest(format!("{shape:?}")).into()
 }
 
 /// Parameters and scratch one after the other.

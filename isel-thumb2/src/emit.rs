@@ -49,8 +49,7 @@ pub struct CountedBlock {
 impl Emitted {
     /// Predicted cycles of one call, functions that it calls not included.
     pub fn cycles(&self, core: &dyn Core) -> u64 {
-        let blocks = self.timed.blocks.iter().map(CountedBlock::timed).collect();
-        function_cycles(core, &TimedFunction { blocks, edges: self.timed.edges.clone() })
+        self.timed.cycles(core)
     }
 
     /// Loads and stores of one call, functions that it calls not included.
@@ -62,6 +61,13 @@ impl Emitted {
             }
         }
         counters
+    }
+}
+
+impl Timed {
+    fn cycles(&self, core: &dyn Core) -> u64 {
+        let blocks = self.blocks.iter().map(CountedBlock::timed).collect();
+        function_cycles(core, &TimedFunction { blocks, edges: self.edges.clone() })
     }
 }
 
@@ -83,17 +89,42 @@ pub struct Names<'a> {
 
 /// Emits a function.
 pub fn emit(assigned: &Assigned, home: Home, names: &Names) -> Emitted {
-    let insts = || assigned.blocks.iter().flat_map(|block| block.code.iter().map(|coded| coded.inst));
-    let frame = Frame::new(insts(), assigned.slots, home, false);
-    let mut blocks = lay_out(assigned, &frame);
-    blocks.iter_mut().for_each(use_short_forms);
-    let (starts, size) = place(&mut blocks);
+    let Layout { frame, blocks, starts, size } = Layout::new(assigned, home);
     Emitted {
         code: code(&blocks, &starts, size, &frame, names),
-        timed: timed(&blocks),
         stack_bytes: frame.bytes(),
-        uses_fpu: insts().any(|inst| inst.regs().iter().any(|reg| reg.is_s())),
+        uses_fpu: insts(assigned).any(|inst| inst.regs().iter().any(|reg| reg.is_s())),
         constants: constants(&blocks),
+        timed: timed(blocks, &starts),
+    }
+}
+
+/// What [`emit`] gives would cost: predicted cycles of one call, and bytes of code.
+pub fn price(assigned: &Assigned, home: Home, core: &dyn Core) -> (u64, usize) {
+    let Layout { blocks, starts, size, .. } = Layout::new(assigned, home);
+    (timed(blocks, &starts).cycles(core), size as usize)
+}
+
+fn insts(assigned: &Assigned) -> impl Iterator<Item = Inst> {
+    assigned.blocks.iter().flat_map(|block| block.code.iter().map(|coded| coded.inst))
+}
+
+/// A function whose instructions have their final forms and places.
+struct Layout {
+    frame: Frame,
+    blocks: Vec<Placed>,
+    /// By block, its offset.
+    starts: Vec<u32>,
+    size: u32,
+}
+
+impl Layout {
+    fn new(assigned: &Assigned, home: Home) -> Self {
+        let frame = Frame::new(insts(assigned), assigned.slots, home, false);
+        let mut blocks = lay_out(assigned, &frame);
+        blocks.iter_mut().for_each(use_short_forms);
+        let (starts, size) = place(&mut blocks);
+        Self { frame, blocks, starts, size }
     }
 }
 
@@ -261,31 +292,22 @@ fn code(blocks: &[Placed], starts: &[u32], size: u32, frame: &Frame, names: &Nam
     out
 }
 
-fn timed(blocks: &[Placed]) -> Timed {
+fn timed(blocks: Vec<Placed>, starts: &[u32]) -> Timed {
     let mut out = Timed::default();
-    let mut starts = vec![0; blocks.len()];
-    let mut at = 0;
-    for (idx, block) in blocks.iter().enumerate() {
-        starts[idx] = at;
-        at += block.code.iter().map(|coded| coded.inst.size() as u32).sum::<u32>();
-        at += block.branches.iter().map(|branch| if branch.wide { 4 } else { 2 }).sum::<u32>();
-    }
-    let mut offset = 0;
-    for (idx, block) in blocks.iter().enumerate() {
+    let n_blocks = blocks.len();
+    for (idx, block) in blocks.into_iter().enumerate() {
         let mut insts: Vec<Inst> = block.code.iter().map(|coded| coded.inst).collect();
-        let touched = block.code.iter().enumerate();
-        let touched = touched.filter_map(|(at, coded)| Some((at, coded.touched.clone()?))).collect();
-        offset += insts.iter().map(|inst| inst.size() as u32).sum::<u32>();
-        let ends = branches(block, offset, &starts);
-        offset += ends.iter().map(|inst| inst.size() as u32).sum::<u32>();
-        insts.extend(ends);
+        let size = insts.iter().map(|inst| inst.size() as u32).sum::<u32>();
+        insts.extend(branches(&block, starts[idx] + size, starts));
+        let touched = block.code.into_iter().enumerate();
+        let touched = touched.filter_map(|(at, coded)| Some((at, coded.touched?))).collect();
         out.blocks.push(CountedBlock { insts, touched, count: block.count });
         let mut left = block.count;
         for branch in &block.branches {
             out.edges.push(Edge { from: idx, to: branch.to, taken: true, count: branch.taken });
             left -= branch.taken;
         }
-        if block.falls_through && idx + 1 < blocks.len() {
+        if block.falls_through && idx + 1 < n_blocks {
             out.edges.push(Edge { from: idx, to: idx + 1, taken: false, count: left });
         }
     }

@@ -4,11 +4,11 @@ use ir::diag::Diagnostic;
 use ir::loops::Nest;
 
 use crate::cores::Core;
-use crate::emit::{Emitted, Names, emit};
+use crate::emit::{self, Emitted, Names};
 use crate::frame::Home;
 use crate::isa::Extension;
 use crate::mir::{Function, Word};
-use crate::regalloc::{Allocator, Assigned, Belady, Regalloc2, assign};
+use crate::regalloc::{Allocator, Assigned, Belady, Check, Regalloc2, assign};
 use crate::schedule::Scheduler;
 use crate::schedule::settle::settle;
 pub use crate::schedule::{ORDERS, Order};
@@ -25,12 +25,24 @@ pub struct Options {
     pub allocators: &'static [&'static (dyn Allocator + Sync)],
     /// The orders of instructions that compete, at least one: [`ORDERS`].
     pub orders: &'static [Order],
+    /// Whether allocations are checked; without it the code is good for its price only.
+    pub check: Check,
 }
 
 impl Options {
     /// Every allocator and every order competes.
     pub fn new(core: &'static dyn Core, fpu: bool) -> Self {
-        Self { core, fpu, allocators: ALLOCATORS, orders: ORDERS }
+        Self { core, fpu, allocators: ALLOCATORS, orders: ORDERS, check: Check::Full }
+    }
+
+    /// The same for code that is only priced.
+    pub fn for_price(self) -> Self {
+        Self { check: Check::Off, ..self }
+    }
+
+    /// For a price that is near enough to leave out what costs far more: one order and one allocator.
+    pub fn for_estimate(self) -> Self {
+        Self { allocators: &ALLOCATORS[..1], orders: self.core.style().order(), check: Check::Off, ..self }
     }
 }
 
@@ -66,7 +78,7 @@ pub fn compile_shared(members: &[Member], names: &Names, options: Options) -> Re
     if members.len() == 1 {
         return Ok(Shared { bodies: vec![emitted], parameters: Vec::new() });
     }
-    let body = |member| emit(&for_member(&assigned, &function, member), home(options), names);
+    let body = |member| emit::emit(&for_member(&assigned, &function, member), home(options), names);
     Ok(Shared { bodies: (0..members.len()).map(body).collect(), parameters: function.parameters })
 }
 
@@ -114,20 +126,21 @@ fn best(function: &Function, names: &Names, options: Options) -> (Emitted, Assig
             contest.enter(&scheduler.run(*order), *allocator);
         }
     }
-    contest.best.expect("there is an order and an allocator").1
+    let (_, best) = contest.best.expect("there is an order and an allocator");
+    (emit::emit(&best, home(options), names), best)
 }
 
 /// The best code so far, by cycles and then bytes.
 struct Contest<'a> {
     names: &'a Names<'a>,
     options: Options,
-    best: Option<((u64, usize), (Emitted, Assigned))>,
+    best: Option<((u64, usize), Assigned)>,
 }
 
 impl Contest<'_> {
     /// Prices the code that an allocator makes of a function; says whether it is the best so far.
     fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
-        let assigned = assign(function, allocator, &home(self.options));
+        let assigned = assign(function, allocator, &home(self.options), self.options.check);
         let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.names.symbol));
         let settled = settle(&assigned, self.options.core);
         let raw = self.price(assigned);
@@ -135,11 +148,10 @@ impl Contest<'_> {
     }
 
     fn price(&mut self, assigned: Assigned) -> bool {
-        let code = emit(&assigned, home(self.options), self.names);
-        let price = (code.cycles(self.options.core), code.code.bytes.len());
+        let price = emit::price(&assigned, home(self.options), self.options.core);
         let best = self.best.as_ref().is_none_or(|(best, _)| price < *best);
         if best {
-            self.best = Some((price, (code, assigned)));
+            self.best = Some((price, assigned));
         }
         best
     }

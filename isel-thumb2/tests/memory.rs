@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ir::loops::text::parse_nest;
 use tinyc_isel_thumb2::cores::m4::CortexM4;
 use tinyc_isel_thumb2::emit::{Emitted, Names};
-use tinyc_isel_thumb2::layer::{ALLOCATORS, Options, Order, compile};
+use tinyc_isel_thumb2::layer::{Options, Order, compile};
 use tinyc_isel_thumb2::memory::{Counters, Traffic};
 use tinyc_isel_thumb2::select::Together;
 
@@ -21,13 +21,8 @@ fn compiled(text: &str, fpu: bool) -> Emitted {
         end = at + buffer.bytes() as u32;
     }
     let names = Names { symbol: "f".into(), constant: &|_| "constant".into(), line: &|_| 0 };
-    compile(
-        &nest,
-        &offsets,
-        &names,
-        Options { core: &CortexM4, fpu, allocators: ALLOCATORS, orders: &[Order::SOURCE] },
-    )
-    .expect("the nest compiles")
+    compile(&nest, &offsets, &names, Options { orders: &[Order::SOURCE], ..Options::new(&CortexM4, fpu) })
+        .expect("the nest compiles")
 }
 
 fn loads(count: u64, bytes: u64) -> Traffic {

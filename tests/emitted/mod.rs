@@ -196,7 +196,7 @@ fn settings(core: &'static dyn Core, fpu: bool, rivals: Rivals) -> Settings {
         prefix: "test".into(),
         listing: "test.loops".into(),
         producer: "tinyc".into(),
-        options: Options { core, fpu, allocators, orders },
+        options: Options { allocators, orders, ..Options::new(core, fpu) },
         run_until: false,
     }
 }

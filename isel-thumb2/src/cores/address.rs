@@ -48,8 +48,29 @@ impl Address {
 
     /// The part of the executions in which the address is `rest` modulo `by`, a divisor of 8.
     pub fn share_with_rest(&self, rest: usize, by: usize) -> f64 {
-        let all = joint(self, self);
-        (0..PERIOD).filter(|at| at % by == rest).map(|at| all[at][at]).sum()
+        let all = self.shares();
+        (0..PERIOD).filter(|at| at % by == rest).map(|at| all[at]).sum()
+    }
+
+    /// Whether it is a multiple of `by`, a divisor of 8, in every execution.
+    pub fn is_multiple(&self, by: usize) -> bool {
+        self.constant.is_multiple_of(by) && self.terms.iter().all(|term| term.coefficient % by as i64 == 0)
+    }
+
+    /// The part of the executions with each residue.
+    fn shares(&self) -> [f64; PERIOD] {
+        let mut now = [0.0; PERIOD];
+        now[self.constant] = 1.0;
+        for term in &self.terms {
+            let mut after = [0.0; PERIOD];
+            for (value, share) in values(term.extent as usize) {
+                for (at, part) in now.iter().enumerate() {
+                    after[(at + term.coefficient as usize * value) % PERIOD] += share * part;
+                }
+            }
+            now = after;
+        }
+        now
     }
 
     /// The part of the executions in which both lie in the same of two banks: words alternate between them.
@@ -79,9 +100,7 @@ fn joint(a: &Address, b: &Address) -> [[f64; PERIOD]; PERIOD] {
 /// Shares after a term of both addresses is added, with a step for each and this many values.
 fn moved(before: &[[f64; PERIOD]; PERIOD], steps: [usize; 2], extent: usize) -> [[f64; PERIOD]; PERIOD] {
     let mut after = [[0.0; PERIOD]; PERIOD];
-    for value in 0..extent.min(PERIOD) {
-        let times = (extent - value).div_ceil(PERIOD);
-        let share = times as f64 / extent as f64;
+    for (value, share) in values(extent) {
         for (a, row) in before.iter().enumerate() {
             for (b, part) in row.iter().enumerate() {
                 after[(a + steps[0] * value) % PERIOD][(b + steps[1] * value) % PERIOD] += share * part;
@@ -89,6 +108,12 @@ fn moved(before: &[[f64; PERIOD]; PERIOD], steps: [usize; 2], extent: usize) -> 
         }
     }
     after
+}
+
+/// The values of a term with an extent, modulo the period, and the part of the executions with each.
+fn values(extent: usize) -> impl Iterator<Item = (usize, f64)> {
+    (0..extent.min(PERIOD))
+        .map(move |value| (value, (extent - value).div_ceil(PERIOD) as f64 / extent as f64))
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Pipeline {
 /// be (3.3.3). The parts of a store go through the buffer.
 fn unaligned_cost(inst: &Inst, address: &Address) -> u64 {
     let bytes = inst.mem().map_or(0, |mem| mem.bytes);
-    if inst.class() != Class::Load || bytes < 2 {
+    if inst.class() != Class::Load || bytes < 2 || address.is_multiple(bytes.into()) {
         return 0;
     }
     let odd = address.share_with_rest(1, 2);

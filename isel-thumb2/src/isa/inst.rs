@@ -109,10 +109,13 @@ impl Inst {
     pub fn operands(&self) -> impl Iterator<Item = (Reg, &'static Operand)> + '_ {
         let operands = self.row().operands;
         let extra = self.len() + 1 - operands.len().max(1);
-        let repeated = operands
-            .iter()
-            .flat_map(move |o| std::iter::repeat_n(o, if o.class.is_list() { extra } else { 1 }));
-        self.regs().iter().copied().zip(repeated)
+        let list = if extra == 1 { None } else { operands.iter().position(|o| o.class.is_list()) };
+        let operand = move |at: usize| match list {
+            Some(list) if at >= list + extra => at + 1 - extra,
+            Some(list) => at.min(list),
+            None => at,
+        };
+        self.regs().iter().enumerate().map(move |(at, reg)| (*reg, &operands[operand(at)]))
     }
 
     /// The registers written.

@@ -390,7 +390,15 @@ impl Wanted {
 
     /// The greatest shift for which the multiplier fits.
     fn greatest_shift(&self, left: u32, base: Base) -> Option<i32> {
-        (0..=31).rev().find(|shift| multipliers(base).contains(&self.multiplier(*shift, left)))
+        // The multiplier doubles with the shift.
+        let fits = |shift: i32| self.multiplier(shift, left) < multipliers(base).end;
+        let (mut least, mut end) = (0, 32); // The first that does not fit is one of these.
+        while least < end {
+            let middle = (least + end) / 2;
+            if fits(middle) { least = middle + 1 } else { end = middle }
+        }
+        let greatest = least - 1;
+        (greatest >= 0 && multipliers(base).contains(&self.multiplier(greatest, left))).then_some(greatest)
     }
 
     /// The multiplier nearest to `slope 2^(32 + shift) / factor`, rounded down.
@@ -439,16 +447,23 @@ impl Wanted {
     fn offsets(&self, ways: &Ways, (min, max): (i32, i32)) -> Option<(i128, i128)> {
         let shape = ways.shape;
         let unit = 32 + ways.shift;
+        let (slope, sign) = (self.factor(shape.left) * ways.m, i128::from(ways.sign) * WORD);
         let product = |a: i32| {
-            let sign = i128::from(ways.sign) * i128::from(a < 0) * WORD;
+            let sign = if a < 0 { sign } else { 0 };
             let round = i128::from(shape.rounds) << 31;
-            self.factor(shape.left) * i128::from(a) * ways.m - sign + round
+            slope * i128::from(a) - sign + round
         };
         let (mut low, mut high) = (-(1i128 << 80), 1i128 << 80);
-        for (v, a) in &self.steps.thresholds {
+        // A slope that is not the right one is seen at the ends: the last comes first.
+        let thresholds = &self.steps.thresholds;
+        let ends = thresholds.first().into_iter().chain(thresholds.last());
+        for (v, a) in ends.chain(thresholds) {
             let v = i128::from(*v) << unit;
             low = low.max(v - product(*a));
             high = high.min(v - 1 - product(a - 1));
+            if low > high {
+                return None;
+            }
         }
         let least = shape.limits.0.max(min);
         let greatest = shape.limits.1.min(max);

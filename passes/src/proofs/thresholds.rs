@@ -78,19 +78,18 @@ impl Steps {
             return None;
         }
         let mut below = i64::from(range.0); // The value before `v` is reached here, `v` is not.
+        let mut length = i64::from(range.1) - below; // Of the step before.
         let mut thresholds = Vec::new();
         for v in i64::from(first) + 1..=i64::from(last) {
             let v = v as i32;
-            let mut reached = i64::from(range.1);
-            if f(below as i32) < v {
-                while reached - below > 1 {
-                    let middle = (below + reached).div_euclid(2);
-                    if f(middle as i32) >= v { reached = middle } else { below = middle }
-                }
+            // It may rise by several values at once.
+            let reached = if f(below as i32) < v {
+                first_reaching(&f, v, (below, range.1.into()), below + length)
             } else {
-                reached = below; // It rises by several values at once.
-            }
+                below
+            };
             thresholds.push((v, reached as i32));
+            length = reached - below;
             below = reached;
         }
         Some(Steps { range, first, thresholds })
@@ -100,6 +99,17 @@ impl Steps {
     pub fn last(&self) -> i32 {
         self.thresholds.last().map_or(self.first, |(v, _)| *v)
     }
+}
+
+/// The least accumulator that reaches `v`: more than `below`, at most `reached`, and perhaps close to `about`.
+fn first_reaching(f: &impl Fn(i32) -> i32, v: i32, (mut below, mut reached): (i64, i64), about: i64) -> i64 {
+    let mut near = [about + 1, about - 2].into_iter(); // Steps of a rescaling have about the same length.
+    while reached - below > 1 {
+        let middle = (below + reached).div_euclid(2);
+        let at = near.next().filter(|near| below < *near && *near < reached).unwrap_or(middle);
+        if f(at as i32) >= v { reached = at } else { below = at }
+    }
+    reached
 }
 
 /// Whether `f`, which never falls within the range, has these steps; where `f` gives `None` it has not.
