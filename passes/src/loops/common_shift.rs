@@ -11,16 +11,17 @@
 //! An immediate of an instruction is the same for everyone who runs it. The step finds the shift with which each channel of each rescaling
 //! has a short form, all of them together the shortest, and writes these as `short-requantize shift N` does ([`super::short_requantize`]): a multiplier with fewer bits
 //! makes up for a shift that is less than a channel's own. The proof for each channel decides, so a shift that is too small for the
-//! thresholds of one is not taken. [`common_shift`] does the same for several nests, which then have one shift.
+//! thresholds of one is not taken. For several nests [`common_shift`] finds one form, so that they differ in numbers only.
 //!
 //! Legal where there is such a shift.
 
 use ir::diag::Diagnostic;
 use ir::loops::Nest;
 
-use super::short_requantize::{Rescalings, Site, rescalings, sites, with_shift};
+use super::short_form::{Peers, Tables};
+use super::short_requantize::{Rescalings, Site, rescalings, sites, write};
 use super::step::StepDef;
-use crate::proofs::short_forms::Cost;
+use crate::proofs::short_forms::{self, Cost, Found, Query, Wanted};
 
 /// The greatest shift of a saturation.
 const GREATEST: i32 = 31;
@@ -39,29 +40,29 @@ pub const STEP: StepDef = StepDef {
 };
 
 /// Shortens every rescaling of the nests with one shift, the greatest of those that take least, and gives it.
+///
+/// Of several nests the first rescalings get one form, with numbers of their own, and so do the second ones and so on.
 pub fn common_shift(nests: &mut [&mut Nest]) -> Result<i32, Diagnostic> {
-    let mut all = Vec::new();
-    for nest in nests.iter() {
-        all.extend(searched(nest)?);
-    }
-    let number: usize = all.iter().map(|one| one.all.channels.number()).sum();
-    let (mut fewest, mut best) = ((number + 1, 0), None::<(Cost, i32)>);
+    let rows = rows(nests)?;
+    let number: usize = rows.iter().map(Row::number).sum();
+    let (mut fewest, mut best) = ((number + 1, 0), None::<(Cost, i32, Vec<Found>)>);
     for shift in (0..=GREATEST).rev() {
-        let costs: Vec<Result<Cost, usize>> = all.iter().map(|one| one.cost(shift)).collect();
-        let failures = costs.iter().filter_map(|cost| cost.err()).sum();
+        let forms: Vec<Result<(Found, Cost), usize>> = rows.iter().map(|row| row.form(shift)).collect();
+        let failures = forms.iter().filter_map(|form| form.as_ref().err()).sum();
         if failures > 0 {
             fewest = fewest.min((failures, shift));
             continue;
         }
-        let cost = costs.into_iter().flatten().fold(Cost::default(), Cost::and);
-        if best.is_none_or(|(least, _)| cost < least) {
-            best = Some((cost, shift));
+        let (found, costs): (Vec<Found>, Vec<Cost>) = forms.into_iter().flatten().unzip();
+        let cost = costs.into_iter().fold(Cost::default(), Cost::and);
+        if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+            best = Some((cost, shift, found));
         }
-        if cost.operations == SHORTEST * all.len() as u32 {
+        if cost.operations == SHORTEST * rows.len() as u32 {
             break;
         }
     }
-    let Some((_, shift)) = best else {
+    let Some((_, shift, found)) = best else {
         let (failures, shift) = fewest;
         let message = format!(
             "no shift is right for all channels: with {shift}, {failures} of {number} have no proven form of few operations"
@@ -70,37 +71,117 @@ pub fn common_shift(nests: &mut [&mut Nest]) -> Result<i32, Diagnostic> {
             "`short-requantize` gives channels shifts of their own; `scale` brings their factors together",
         ));
     };
-    nests.iter_mut().try_for_each(|nest| with_shift(nest, false, Some(shift)).map(|_| ()))?;
+    let mut tables = vec![Tables::default(); nests.len()];
+    for (row, found) in rows.iter().zip(&found) {
+        row.write(nests, &mut tables, found);
+    }
     Ok(shift)
 }
 
+/// Rescalings of several nests that get one form.
+struct Row {
+    members: Vec<Member>,
+    /// The step functions of the channels of all members; `None` where one has none.
+    wanted: Option<Vec<Option<Wanted>>>,
+}
+
 /// A rescaling with what is known of its channels.
-struct Searched {
-    nest: Nest,
+struct Member {
     site: Site,
     all: Rescalings,
+    offset_is_free: bool,
 }
 
-impl Searched {
-    /// What a form of all channels with this shift takes, or how many channels have none.
-    fn cost(&self, shift: i32) -> Result<Cost, usize> {
-        self.site.form(&self.nest, &self.all, Some(shift)).map(|(_, cost)| cost)
+impl Row {
+    fn new(members: Vec<Member>) -> Result<Row, Diagnostic> {
+        let clamp = |member: &Member| (member.site.min, member.site.max);
+        let first = clamp(&members[0]);
+        if let Some((min, max)) = members.iter().map(clamp).find(|other| *other != first) {
+            let message =
+                format!("one is clamped to {min} and {max}, another one to {} and {}", first.0, first.1);
+            return Err(Diagnostic::new(message).help("legal for layers with one clamp"));
+        }
+        let wanted: Option<Vec<_>> = members.iter().map(|one| one.site.wanted(&one.all)).collect();
+        Ok(Row { wanted: wanted.map(|all| all.concat()), members })
+    }
+
+    /// Channels that are used.
+    fn number(&self) -> usize {
+        self.members.iter().map(|member| member.all.channels.number()).sum()
+    }
+
+    /// A form of all channels with this shift and what it takes, or how many channels have none.
+    fn form(&self, shift: i32) -> Result<(Found, Cost), usize> {
+        let (Some(wanted), Some(saturation)) = (&self.wanted, self.members[0].all.channels.saturation())
+        else {
+            return Err(self.number());
+        };
+        let offset_is_free = self.members.iter().all(|member| member.offset_is_free);
+        let most = self.members.iter().map(|member| member.site.literal(&member.all)).min();
+        let query = Query {
+            wanted,
+            limits: saturation.limits,
+            clamp: (self.members[0].site.min, self.members[0].site.max),
+            offset_is_free,
+            most: most.expect("a row has members"),
+            shift: Some(shift),
+        };
+        let found = short_forms::find(&query)?;
+        let used: Vec<bool> = wanted.iter().map(Option::is_some).collect();
+        let cost = found.cost(&used, offset_is_free);
+        Ok((found, cost))
+    }
+
+    /// Writes the form in the place of the first `requantize` of each nest.
+    fn write(&self, nests: &mut [&mut Nest], tables: &mut [Tables], found: &Found) {
+        let mut rest = &found.constants[..];
+        let mut parts = Vec::new();
+        let mut peers = Peers::default();
+        for Member { all, .. } in &self.members {
+            let (own, behind) = rest.split_at(all.channels.of.len());
+            let part = Found { shape: found.shape, constants: own.to_vec() };
+            let used = own.iter().zip(all.channels.used()).filter(|(_, used)| *used);
+            peers.constants.extend(used.map(|(constants, _)| *constants));
+            let leaves = all.channels.leaves(&part);
+            peers.leaves = (peers.leaves.0 || leaves.0, peers.leaves.1 || leaves.1);
+            parts.push(part);
+            rest = behind;
+        }
+        for (at, (member, part)) in self.members.iter().zip(&parts).enumerate() {
+            write(nests[at], 0, &mut tables[at], &|nest, tables| {
+                member.all.channels.written(nest, tables, part, &peers)
+            });
+        }
     }
 }
 
-/// Every rescaling of a nest, one at least.
-fn searched(nest: &Nest) -> Result<Vec<Searched>, Diagnostic> {
-    let found = sites(&nest.body);
-    if found.is_empty() {
-        return Err(Diagnostic::new(format!("nothing is rescaled by `requantize` in `{}`", nest.name))
-            .help("legal once for each rescaling, before `short-requantize`"));
+/// The rescalings of the nests, those with the same number together.
+fn rows(nests: &[&mut Nest]) -> Result<Vec<Row>, Diagnostic> {
+    let mut members: Vec<Vec<Member>> = Vec::new();
+    for nest in nests {
+        let found = sites(&nest.body);
+        if found.is_empty() {
+            return Err(Diagnostic::new(format!("nothing is rescaled by `requantize` in `{}`", nest.name))
+                .help("legal once for each rescaling, before `short-requantize`"));
+        }
+        let first = &nests[0];
+        let wanted = sites(&first.body).len();
+        if found.len() != wanted {
+            let message =
+                format!("`{}` rescales in {} places, `{}` in {wanted}", nest.name, found.len(), first.name);
+            return Err(Diagnostic::new(message).help("legal for layers that are alike"));
+        }
+        for (at, expr) in found.into_iter().enumerate() {
+            let site = Site::of(expr);
+            let all = rescalings(nest, at, &site)?;
+            let offset_is_free = all.channels.offset_is_free(nest);
+            if members.len() == at {
+                members.push(Vec::new());
+            }
+            members[at].push(Member { site, all, offset_is_free });
+        }
     }
-    let searched = |(at, expr): (usize, &&ir::loops::Expr)| {
-        let site = Site::of(expr);
-        let all = rescalings(nest, at, &site)?;
-        Ok(Searched { nest: nest.clone(), site, all })
-    };
-    found.iter().enumerate().map(searched).collect()
+    members.into_iter().map(Row::new).collect()
 }
 
 #[cfg(test)]
@@ -110,9 +191,11 @@ mod tests {
 
     fn rescaled_by(shift: i32) -> Nest {
         let text = format!(
-            "loops @rescaled(x: i8[8], y: i8[8]) {{
-               for n in 0..8 {{
-                 y[n] = requantize mul(sext(x[n]), 100), 1518500250, {shift} {{zero = -128, min = -128, max = 127}}
+            "loops @rescaled(x: i8[8], y: i8[1]) {{
+               reduce a: i32 over k in 0..8 {{
+                 init {{ a = 5 }}
+                 update {{ a = add a, mul(sext(x[k]), 100) }}
+                 finish {{ y[0] = requantize a, 1518500250, {shift} {{zero = -128, min = -128, max = 127}} }}
                }}
              }}"
         );

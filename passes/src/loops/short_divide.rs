@@ -16,7 +16,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Expr, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
-use super::short_form::{Channel, Channels, Tables};
+use super::short_form::{Channel, Channels, Peers, Tables};
 use super::step::StepDef;
 use crate::proofs::accumulators::{self, Interval};
 use crate::proofs::short_forms::{self, Cost, LONGEST, Query, Wanted};
@@ -129,7 +129,8 @@ impl Quotient {
         };
         let found = short_forms::find(&query).map_err(|_| "no form was found")?;
         let mut shortened = nest.clone();
-        let (before, value) = channels.written(&mut shortened, &mut Tables::default(), &found);
+        let (before, value) =
+            channels.written(&mut shortened, &mut Tables::default(), &found, &Peers::default());
         replace(&mut shortened.body, &mut { at }, &before, &value);
         Ok(shortened)
     }

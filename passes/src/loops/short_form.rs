@@ -31,6 +31,15 @@ pub struct Channel {
     pub factor: i32,
 }
 
+/// Forms of other rescalings that must look the same, their numbers apart.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    /// The constants of all channels that are used, these ones among them.
+    pub constants: Vec<Constants>,
+    /// Whether some result is less than the clamp, and more.
+    pub leaves: (bool, bool),
+}
+
 /// The tables that a step has written so far. Where the elements that one place uses say nothing of those that another uses,
 /// both have one table.
 #[derive(Clone, Debug, Default)]
@@ -110,16 +119,25 @@ impl Channels {
     pub fn offset_is_free(&self, nest: &Nest) -> bool {
         let mut trial = nest.clone();
         let two = |channel: usize| if channel == 0 { 1 } else { 2 };
-        let offset = self.numbers(&mut trial, &mut Tables::default(), "offset", &two);
+        let offset = self.numbers(&mut trial, &mut Tables::default(), "offset", false, &two);
         try_offset(&mut trial, &self.x, &offset).is_some()
     }
 
     /// The statements in front of the form, and its value; its offset goes into the initial value of the sum where that can be.
-    pub fn written(&self, nest: &mut Nest, tables: &mut Tables, found: &Found) -> (Vec<Stmt>, Expr) {
+    ///
+    /// A number is a literal where it is the same for all channels, and for those of the peers.
+    pub fn written(
+        &self,
+        nest: &mut Nest,
+        tables: &mut Tables,
+        found: &Found,
+        peers: &Peers,
+    ) -> (Vec<Stmt>, Expr) {
         let saturation = self.saturation().expect("the form was found for it");
         let shape = found.shape;
         let mut number = |suffix: &str, of: &dyn Fn(&Constants) -> i32| {
-            self.numbers(nest, tables, suffix, &|channel| of(&found.constants[channel]))
+            let same = peers.constants.windows(2).all(|pair| of(&pair[0]) == of(&pair[1]));
+            self.numbers(nest, tables, suffix, !same, &|channel| of(&found.constants[channel]))
         };
         let multiplier = number("short", &|constants| constants.multiplier).expr();
         let high = match shape.base {
@@ -134,7 +152,8 @@ impl Channels {
             Some(shift) => int(shift),
             None => number("shift", &|constants| constants.shift).expr(),
         };
-        let has_offset = found.constants.iter().any(|constants| constants.offset != 0);
+        let mut all = found.constants.iter().chain(&peers.constants);
+        let has_offset = all.any(|constants| constants.offset != 0);
         let offset = has_offset.then(|| number("offset", &|constants| constants.offset));
 
         let mut x = arriving(nest, &self.x, shape.left, offset);
@@ -160,17 +179,17 @@ impl Channels {
         let mut value =
             Expr::Op { prim: saturation.prim, args: vec![product], imm: vec![saturation.bits, asr] };
         let (below, above) = self.leaves(found);
-        if below {
+        if below || peers.leaves.0 {
             value = op(Prim::Max, vec![value, int(self.min)]);
         }
-        if above {
+        if above || peers.leaves.1 {
             value = op(Prim::Min, vec![value, int(self.max)]);
         }
         (before, value)
     }
 
     /// Whether some accumulator gives less than `min`, and more than `max`, if nothing clamps behind the saturation.
-    fn leaves(&self, found: &Found) -> (bool, bool) {
+    pub fn leaves(&self, found: &Found) -> (bool, bool) {
         let (mut below, mut above) = (false, false);
         for (channel, constants) in self.of.iter().zip(&found.constants) {
             let Some(channel) = channel else { continue };
@@ -183,19 +202,21 @@ impl Channels {
         (below, above)
     }
 
-    /// A literal where all channels agree, else a table.
+    /// A literal where all channels agree and nothing else differs, else a table.
     fn numbers(
         &self,
         nest: &mut Nest,
         tables: &mut Tables,
         suffix: &str,
+        differs: bool,
         of: &dyn Fn(usize) -> i32,
     ) -> Numbers {
         let number = |(channel, known): (usize, &Option<Channel>)| known.map(|_| of(channel));
         let numbers: Vec<Option<i32>> = self.of.iter().enumerate().map(number).collect();
         let mut used = numbers.iter().flatten();
         let first = used.next().copied().unwrap_or(0);
-        let Some((shape, at, name)) = self.table.as_ref().filter(|_| used.any(|number| *number != first))
+        let Some((shape, at, name)) =
+            self.table.as_ref().filter(|_| differs || used.any(|number| *number != first))
         else {
             return Numbers::Same(first);
         };

@@ -28,7 +28,7 @@ use ir::fixed::Multiplier;
 use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
-use super::short_form::{Channel, Channels, Tables};
+use super::short_form::{Channel, Channels, Peers, Tables};
 use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
@@ -150,8 +150,8 @@ pub(super) struct Site {
     multiplier: Expr,
     shift: Expr,
     zero: i32,
-    min: i32,
-    max: i32,
+    pub(super) min: i32,
+    pub(super) max: i32,
 }
 
 /// The rescalings that a site stands for.
@@ -182,25 +182,16 @@ impl Site {
         tables: &Tables,
         shift: Option<i32>,
     ) -> Result<(Nest, Tables, Cost), usize> {
-        let channels = &all.channels;
         let (found, cost) = self.form(nest, all, shift)?;
         let (mut shortened, mut tables) = (nest.clone(), tables.clone());
-        let (before, value) = channels.written(&mut shortened, &mut tables, &found);
-        let replaced = edit_site(&mut shortened.body, &mut { at }, &mut |expr| {
-            *expr = value.clone();
-            before.clone()
+        write(&mut shortened, at, &mut tables, &|nest, tables| {
+            all.channels.written(nest, tables, &found, &Peers::default())
         });
-        assert!(replaced, "the site was found by its number");
         Ok((shortened, tables, cost))
     }
 
     /// A form for all channels and what it takes, or how many channels have none.
-    pub(super) fn form(
-        &self,
-        nest: &Nest,
-        all: &Rescalings,
-        shift: Option<i32>,
-    ) -> Result<(Found, Cost), usize> {
+    fn form(&self, nest: &Nest, all: &Rescalings, shift: Option<i32>) -> Result<(Found, Cost), usize> {
         let channels = &all.channels;
         let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
             return Err(channels.number());
@@ -219,7 +210,7 @@ impl Site {
         Ok((found, cost))
     }
 
-    fn wanted(&self, all: &Rescalings) -> Option<Vec<Option<Wanted>>> {
+    pub(super) fn wanted(&self, all: &Rescalings) -> Option<Vec<Option<Wanted>>> {
         let wanted = |(channel, multiplier): (&Option<Channel>, &Multiplier)| match channel {
             Some(channel) => self.wanted_of(*channel, *multiplier).map(Some),
             None => Some(None),
@@ -239,7 +230,7 @@ impl Site {
     }
 
     /// What [`super::expand_composites`] makes of it: a product, perhaps the sign, the second rounding and the saturation.
-    fn literal(&self, all: &Rescalings) -> Cost {
+    pub(super) fn literal(&self, all: &Rescalings) -> Cost {
         let used = || all.channels.of.iter().zip(&all.multipliers).filter(|(channel, _)| channel.is_some());
         let rounds_far = used().all(|(_, multiplier)| (-31..=-2).contains(&multiplier.shift));
         let goes_left = used().any(|(_, multiplier)| multiplier.shift > 0);
@@ -267,6 +258,21 @@ impl Site {
         }
         refusal
     }
+}
+
+/// Puts what `written` gives in the place of the `requantize` number `at`.
+pub(super) fn write(
+    nest: &mut Nest,
+    at: usize,
+    tables: &mut Tables,
+    written: &dyn Fn(&mut Nest, &mut Tables) -> (Vec<Stmt>, Expr),
+) {
+    let (before, value) = written(nest, tables);
+    let replaced = edit_site(&mut nest.body, &mut { at }, &mut |expr| {
+        *expr = value.clone();
+        before.clone()
+    });
+    assert!(replaced, "the site was found by its number");
 }
 
 /// Operations of a second rounding whose shift may be short: a guess for what [`super::expand_composites`] writes.

@@ -5,6 +5,7 @@
 //! and outputs, stays where it is.
 
 pub mod border;
+pub mod common_shift;
 pub mod encode;
 pub mod join;
 pub mod layout;
@@ -54,7 +55,7 @@ pub enum Run {
 
 /// Every rewrite that scopes of tensors, bands and groups can name.
 pub const STEPS: &[ProgramStep] =
-    &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP, share::STEP];
+    &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP, common_shift::STEP, share::STEP];
 
 /// Finds the rewrite that a step names and applies it.
 pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<(), Diagnostic> {

@@ -14,7 +14,7 @@
 //!
 //! Legal for layers whose nests have the same statements, operations, attributes, literals and types when all their steps have been
 //! applied. Names and the contents of constants may differ, extents of loops that are not unrolled, shapes and the order in memory.
-//! Where rescalings shift by different amounts, `short-requantize shift N` gives them one.
+//! Where rescalings shift by different amounts, `common-shift` gives them one, or `short-requantize shift N` among the steps of each layer.
 
 use ir::diag::Diagnostic;
 use ir::loops::alike::Alike;
