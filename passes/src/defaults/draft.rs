@@ -5,6 +5,7 @@ use ir::loops::{BufferId, Loop, Nest};
 
 use crate::loops::edit::{axes_within, loops};
 use crate::loops::footprint::reads;
+use crate::loops::winograd;
 use crate::schedule::Schedule;
 
 /// Steps, and the nest that they lead to.
@@ -101,6 +102,11 @@ impl Draft {
 
     fn is_innermost(&self, axis: &str) -> bool {
         self.axis(axis).is_some_and(|l| axes_within(&self.nest, l.var).len() == 1)
+    }
+
+    /// Whether it computes with other weights than the model has, of which there are more.
+    pub fn transforms_weights(&self) -> bool {
+        self.lines.iter().any(|line| line.starts_with(winograd::STEP.name))
     }
 
     /// The text of the schedule: its lines without scope.

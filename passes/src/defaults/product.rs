@@ -14,6 +14,10 @@ const BLOCKS: &[(u32, u32)] = &[(2, 4), (4, 2), (3, 3), (5, 2), (1, 8), (2, 2), 
 const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
 /// The smallest block whose weights are tried as pairs: taking pairs apart costs too much in smaller ones.
 const LEAST_BLOCK_OF_PAIRS: u32 = 8;
+/// What runs less than one time in so many is to be small.
+const SELDOM: u32 = 16;
+/// Most steps of such a sum that are repeated.
+const STEPS_OF_SELDOM: u32 = 4;
 /// Products that one operation makes.
 const PAIR: u32 = 2;
 /// Bytes that a word of data widens at once; the two pairs that come out hold elements 0, 2 and 1, 3.
@@ -93,6 +97,8 @@ struct Product<'a> {
 struct Parts {
     /// What the names of the loops of each copy of the sum end with.
     endings: Vec<String>,
+    /// Those of copies that run so seldom that their code is to be small.
+    seldom: Vec<String>,
     /// The loops at which data is widened; none where all of it is at once.
     stages: Vec<String>,
     /// The loops over the channels of a block.
@@ -122,7 +128,11 @@ impl Product<'_> {
         } else {
             parts.endings.iter().map(|ending| format!("{}{ending}", self.depth().name)).collect()
         };
-        sums.iter().for_each(|sum| self.repeat(&mut draft, sum));
+        for (sum, ending) in sums.iter().zip(&parts.endings) {
+            let most =
+                if parts.seldom.contains(ending) { STEPS_OF_SELDOM } else { self.traits.unrolled_steps };
+            self.repeat(&mut draft, sum, most.min(self.traits.unrolled_steps));
+        }
         self.repeat_window(&mut draft, &parts, &sums);
         self.repeat_channels(&mut draft, &parts);
         if self.weights == Weights::Pairs {
@@ -173,7 +183,12 @@ impl Product<'_> {
         if rest > 0 {
             let ending = if left > 0 { ".rest2" } else { ".rest" };
             draft.step(format!("peel {} {rest}", pixels.name))?;
-            parts.endings.extend(parts.endings.clone().iter().map(|before| format!("{before}{ending}")));
+            let with_ending: Vec<String> =
+                parts.endings.iter().map(|before| format!("{before}{ending}")).collect();
+            if rest * SELDOM < pixels.extent {
+                parts.seldom = with_ending.clone();
+            }
+            parts.endings.extend(with_ending);
             self.jam(draft, &pixels.name, ending, rest, &mut parts)?;
         }
         self.jam(draft, &pixels.name, "", p, &mut parts)?;
@@ -298,17 +313,18 @@ impl Product<'_> {
     fn repeat_channels(&self, draft: &mut Draft, parts: &Parts) {
         let steps = (product(&self.sum.summed) / PAIR).max(1);
         for channels in &parts.channels {
-            if let Some(channels) = channels.strip_suffix(".i") {
+            let is_seldom = parts.seldom.iter().any(|ending| channels.ends_with(&format!("{ending}.i")));
+            if let Some(channels) = channels.strip_suffix(".i").filter(|_| !is_seldom) {
                 draft.repeat(&format!("{channels}.o"), self.traits.unrolled_blocks / steps);
             }
         }
     }
 
-    /// Repeats the steps of a sum in the code, as many as the budget allows.
-    fn repeat(&self, draft: &mut Draft, sum: &str) {
+    /// Repeats the steps of a sum in the code, at most so many.
+    fn repeat(&self, draft: &mut Draft, sum: &str, most: u32) {
         let outer = format!("{sum}.o");
         let steps = if draft.extent(&outer) > 0 { outer } else { sum.to_string() };
-        let (extent, most) = (draft.extent(&steps), self.traits.unrolled_steps);
+        let extent = draft.extent(&steps);
         let divides = |count: &u32| extent.is_multiple_of(*count);
         if extent > most && !(most / 2 + 1..=most).any(|count| divides(&count)) {
             let left = extent % most;

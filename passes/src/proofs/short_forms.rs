@@ -26,6 +26,8 @@ const TILTS: [u32; 5] = [4, 8, 12, 16, 20];
 const ANY_MULTIPLIER: [i128; 5] = [0, 1 << 30, 1 << 24, 1 << 16, 1 << 31];
 /// How many shifts below the greatest are tried.
 const LOWER_SHIFTS: i32 = 4;
+/// Shifts that are a multiple of this are preferred, so that layers agree on one and can share their code.
+const ROUND_SHIFT: i32 = 4;
 /// The longest shift to the left of a raw accumulator that is tried.
 const MOST_LEFT: u32 = 8;
 /// The longest form.
@@ -321,7 +323,7 @@ impl Query<'_> {
         shapes
     }
 
-    /// The shifts to try, the greatest first; `None` stands for one of each channel's own.
+    /// The shifts to try, round ones first, then the greatest; `None` stands for one of each channel's own.
     fn shifts(&self, left: u32, base: Base) -> Vec<Option<i32>> {
         let rising = self.wanted.iter().flatten().filter(|wanted| wanted.slope.0 != 0);
         let all: Option<Vec<i32>> = rising.map(|wanted| wanted.greatest_shift(left, base)).collect();
@@ -333,6 +335,7 @@ impl Query<'_> {
             Base::Itself => Vec::new(),
             Base::Zero | Base::Constant => ((least - LOWER_SHIFTS).max(0)..=least).rev().map(Some).collect(),
         };
+        shifts.sort_by_key(|shift| shift.is_none_or(|shift| shift % ROUND_SHIFT != 0)); // Stable.
         if !is_same {
             shifts.push(None);
         }

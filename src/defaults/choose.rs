@@ -1,0 +1,242 @@
+//! Which draft each layer gets: about the fastest of each, then smaller ones until all fit.
+//!
+//! Layers whose drafts have the same code share it, so code is charged once for all of them. A move gives other drafts to one layer, or to
+//! all layers that then share a code. While there is too much, the move is made that costs the fewest cycles for each byte
+//! that it saves; what is left of the budget then goes to the moves that gain the most.
+
+use std::collections::BTreeMap;
+
+/// What smaller code may cost at most.
+const SLOWER_BY_PERCENT: u64 = 3;
+/// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
+const GLUE_BYTES: usize = 32;
+/// Bytes that a layer takes that shares its code: it passes a table of numbers.
+const MEMBER_BYTES: usize = 64;
+
+/// What code depends on: drafts with the same can share it.
+pub type Body = [u8; 32];
+
+/// What a draft costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Predicted cycles.
+    pub cycles: u64,
+    /// Bytes of code.
+    pub code: usize,
+    /// Bytes of constants.
+    pub constants: usize,
+    /// The code.
+    pub body: Body,
+}
+
+impl Price {
+    /// Bytes of a layer with code of its own.
+    pub fn flash(&self) -> usize {
+        self.code + self.constants + GLUE_BYTES
+    }
+}
+
+/// What is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// A draft for each layer that has any.
+    pub drafts: Vec<Option<usize>>,
+    /// Whether some layer would have got another draft if there were more room.
+    pub is_short: bool,
+}
+
+/// Drafts for layers, which take at most `budget` bytes if that can be.
+pub fn choose(layers: &[Vec<Price>], budget: usize) -> Chosen {
+    let mut now = State::new(layers);
+    let is_short = now.flash > budget;
+    if is_short {
+        let moves = moves(layers);
+        while now.flash > budget {
+            let saving =
+                moves.iter().map(|change| (now.gain(change), change)).filter(|(gain, _)| gain.bytes > 0);
+            let Some((_, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
+                break;
+            };
+            now.make(change);
+        }
+        while let Some(change) = now.best_within(&moves, budget) {
+            now.make(change);
+        }
+    }
+    Chosen { drafts: now.chosen, is_short }
+}
+
+/// The smallest of the drafts that are about as fast as the fastest.
+fn best(prices: &[Price]) -> Option<usize> {
+    let fastest = prices.iter().map(|price| price.cycles).min()?;
+    let about = |price: &Price| price.cycles * 100 <= fastest * (100 + SLOWER_BY_PERCENT);
+    let fast = prices.iter().enumerate().filter(|(_, price)| about(price));
+    fast.min_by_key(|(_, price)| (price.flash(), price.cycles)).map(|(draft, _)| draft)
+}
+
+/// Layers, each with the draft that it is to get.
+type Move = Vec<(usize, usize)>;
+
+/// Every draft for its layer alone, and every code for all layers that can have it.
+fn moves(layers: &[Vec<Price>]) -> Vec<Move> {
+    let all = || {
+        layers
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, prices)| (0..prices.len()).map(move |draft| (layer, draft)))
+    };
+    let mut together: BTreeMap<Body, BTreeMap<usize, usize>> = BTreeMap::new();
+    for (layer, draft) in all() {
+        let prices = &layers[layer];
+        let kept = together.entry(prices[draft].body).or_default().entry(layer).or_insert(draft);
+        if prices[draft].cycles < prices[*kept].cycles {
+            *kept = draft;
+        }
+    }
+    let together = together.into_values().filter(|members| members.len() > 1);
+    all().map(|one| vec![one]).chain(together.map(|members| members.into_iter().collect())).collect()
+}
+
+/// The choice so far.
+struct State<'a> {
+    layers: &'a [Vec<Price>],
+    chosen: Vec<Option<usize>>,
+    /// The bytes of each code, and the layers that have it.
+    codes: BTreeMap<Body, (usize, usize)>,
+    /// Bytes in all.
+    flash: usize,
+}
+
+/// What a move brings.
+struct Gain {
+    /// Bytes that it saves.
+    bytes: i64,
+    /// Cycles that it costs.
+    cycles: i64,
+}
+
+impl Gain {
+    /// Cycles for each byte.
+    fn price(&self) -> f64 {
+        self.cycles as f64 / self.bytes as f64
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(layers: &'a [Vec<Price>]) -> Self {
+        let mut codes = BTreeMap::new();
+        for price in layers.iter().flatten() {
+            let (bytes, _) = codes.entry(price.body).or_insert((0, 0));
+            *bytes = price.code.max(*bytes);
+        }
+        let mut state = State { layers, chosen: vec![None; layers.len()], codes, flash: 0 };
+        let best = layers.iter().enumerate().filter_map(|(layer, prices)| Some((layer, best(prices)?)));
+        state.make(&best.collect());
+        state
+    }
+
+    fn price(&self, layer: usize) -> Option<&'a Price> {
+        Some(&self.layers[layer][self.chosen[layer]?])
+    }
+
+    fn make(&mut self, change: &Move) {
+        self.flash = (self.flash as i64 - self.gain(change).bytes) as usize;
+        for (layer, draft) in change {
+            let old = self.price(*layer).map(|price| price.body);
+            old.into_iter().for_each(|body| self.codes.get_mut(&body).expect("all are known").1 -= 1);
+            self.codes.get_mut(&self.layers[*layer][*draft].body).expect("all are known").1 += 1;
+            self.chosen[*layer] = Some(*draft);
+        }
+    }
+
+    fn gain(&self, change: &Move) -> Gain {
+        let mut gain = Gain { bytes: 0, cycles: 0 };
+        let mut users: BTreeMap<Body, i64> = BTreeMap::new();
+        for (layer, draft) in change {
+            let new = &self.layers[*layer][*draft];
+            let (old_cycles, old_bytes) = self.price(*layer).map_or((0, 0), |old| {
+                *users.entry(old.body).or_default() -= 1;
+                (old.cycles, old.constants + GLUE_BYTES)
+            });
+            *users.entry(new.body).or_default() += 1;
+            gain.cycles += new.cycles as i64 - old_cycles as i64;
+            gain.bytes += old_bytes as i64 - (new.constants + GLUE_BYTES) as i64;
+        }
+        for (body, change) in users {
+            let (code, now) = self.codes[&body];
+            let bytes = |users: i64| match users {
+                0 => 0,
+                1 => code as i64,
+                _ => code as i64 + users * MEMBER_BYTES as i64,
+            };
+            gain.bytes += bytes(now as i64) - bytes(now as i64 + change);
+        }
+        gain
+    }
+
+    /// The move that takes off the most cycles and fits.
+    fn best_within<'m>(&self, moves: &'m [Move], budget: usize) -> Option<&'m Move> {
+        let gains = moves.iter().map(|change| (self.gain(change), change));
+        let fits = |gain: &Gain| gain.cycles < 0 && self.flash as i64 - gain.bytes <= budget as i64;
+        gains.filter(|(gain, _)| fits(gain)).min_by_key(|(gain, _)| gain.cycles).map(|(_, change)| change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A draft whose code is like that of no other.
+    fn price(cycles: u64, code: usize) -> Price {
+        let mut body = [0; 32];
+        body[..8].copy_from_slice(&(cycles * 1000 + code as u64).to_le_bytes());
+        Price { cycles, code, constants: 0, body }
+    }
+
+    /// The same with this code.
+    fn with_body(price: Price, body: u8) -> Price {
+        Price { body: [body; 32], ..price }
+    }
+
+    fn chosen(layers: &[&[Price]], budget: usize) -> Vec<Option<usize>> {
+        let layers: Vec<Vec<Price>> = layers.iter().map(|prices| prices.to_vec()).collect();
+        choose(&layers, budget + layers.len() * GLUE_BYTES).drafts
+    }
+
+    /// Two layers: the first has a small draft that is much slower, the second one that is a little slower.
+    fn two(budget: usize) -> Vec<Option<usize>> {
+        let first = [price(100, 90), price(300, 30)];
+        chosen(&[&first, &[price(200, 80), price(240, 40), price(203, 79)]], budget)
+    }
+
+    #[test]
+    fn about_the_fastest_is_chosen_where_everything_fits() {
+        assert_eq!(two(usize::MAX / 2), [Some(0), Some(2)]);
+        assert_eq!(two(169), [Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn a_budget_takes_the_cheapest_cycles_first() {
+        assert_eq!(two(168), [Some(0), Some(1)]);
+        assert_eq!(two(110), [Some(1), Some(0)]); // Not the small ones of both: what fits after all is taken back.
+        assert_eq!(two(90), [Some(1), Some(1)]);
+    }
+
+    #[test]
+    fn a_budget_that_cannot_be_met_gives_the_smallest() {
+        assert_eq!(two(1), [Some(1), Some(1)]);
+        assert_eq!(chosen(&[&[]], 1), [None]);
+    }
+
+    #[test]
+    fn layers_that_share_their_code_pay_for_it_once() {
+        let layer = [with_body(price(100, 900), 1), with_body(price(400, 500), 2)];
+        assert_eq!(chosen(&[&layer, &layer, &layer], 900 + 3 * MEMBER_BYTES), [Some(0); 3]);
+    }
+
+    #[test]
+    fn layers_that_share_their_code_move_together() {
+        let layer = [with_body(price(100, 900), 1), with_body(price(400, 500), 2)];
+        assert_eq!(chosen(&[&layer, &layer], 500 + 2 * MEMBER_BYTES), [Some(1); 2]);
+    }
+}
