@@ -148,9 +148,8 @@ impl Row {
             rest = behind;
         }
         for (at, (member, part)) in self.members.iter().zip(&parts).enumerate() {
-            write(nests[at], 0, &mut tables[at], &|nest, tables| {
-                member.all.channels.written(nest, tables, part, &peers)
-            });
+            let written = member.all.channels.written(nests[at], &mut tables[at], part, &peers);
+            write(nests[at], 0, written);
         }
     }
 }

@@ -184,9 +184,8 @@ impl Site {
     ) -> Result<(Nest, Tables, Cost), usize> {
         let (found, cost) = self.form(nest, all, shift)?;
         let (mut shortened, mut tables) = (nest.clone(), tables.clone());
-        write(&mut shortened, at, &mut tables, &|nest, tables| {
-            all.channels.written(nest, tables, &found, &Peers::default())
-        });
+        let written = all.channels.written(&mut shortened, &mut tables, &found, &Peers::default());
+        write(&mut shortened, at, written);
         Ok((shortened, tables, cost))
     }
 
@@ -260,14 +259,8 @@ impl Site {
     }
 }
 
-/// Puts what `written` gives in the place of the `requantize` number `at`.
-pub(super) fn write(
-    nest: &mut Nest,
-    at: usize,
-    tables: &mut Tables,
-    written: &dyn Fn(&mut Nest, &mut Tables) -> (Vec<Stmt>, Expr),
-) {
-    let (before, value) = written(nest, tables);
+/// Puts a value in the place of the `requantize` number `at`, and statements in front of it.
+pub(super) fn write(nest: &mut Nest, at: usize, (before, value): (Vec<Stmt>, Expr)) {
     let replaced = edit_site(&mut nest.body, &mut { at }, &mut |expr| {
         *expr = value.clone();
         before.clone()
