@@ -31,13 +31,14 @@ const LAYERS: [[usize; 3]; 3] = [[15, 7, 9], [27, 5, 7], [21, 9, 5]];
 /// Steps for all of its layers: two channels at a time, and a rest.
 const STEPS: &str = "schedule 1\nlayer conv_*:\n  peel n 1\n  tile n 2; unroll n.i\n";
 
-/// A layer as text: scratch, a number that counts up and a table beside the usual.
+/// A layer as text: scratch, a number that counts up, a literal of its own and a table beside the usual.
 fn conv(name: &str, [pixels, k, n]: [usize; 3], random: &mut Random) -> String {
     let mut list = |len: usize| {
         let numbers: Vec<String> = random.bytes(len).iter().map(|byte| (*byte as i8).to_string()).collect();
         numbers.join(", ")
     };
     let (w, b, f) = (list(n * k), list(n), list(16));
+    let zero = 1000 * pixels as i32 - 20_000; // Too far for an immediate.
     format!(
         "loops @{name}(x: i8[{pixels}, {k}], y: i8[{pixels}, {n}]) {{
   const w: i8[{n}, {k}] = [{w}]
@@ -48,7 +49,7 @@ fn conv(name: &str, [pixels, k, n]: [usize; 3], random: &mut Random) -> String {
     for j in 0..{k} {{ z[j] = sext x[p, j] }}
     for n in 0..{n} {{
       reduce a: i32 over k in 0..{k} {{
-        init {{ a = add b[n], index(p) }}
+        init {{ a = add b[n], add(index(n), {zero}) }}
         update {{ a = add a, mul(sext(z[k]), sext(w[n, k])) }}
         finish {{
           q: i32 = ssat a {{bits = 4, asr = 6}}

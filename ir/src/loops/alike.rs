@@ -1,6 +1,6 @@
 //! Nests that do the same in the same order and differ in numbers only: one code can serve them all.
 //!
-//! Alike are nests with the same statements, operations, attributes, literals and types. Names and the contents of constants may differ,
+//! Alike are nests with the same statements, operations, attributes and types. Names and the contents of constants may differ, literals,
 //! extents of loops that are not unrolled, shapes and storage maps, and the indices of accesses to memory: all that decides how often
 //! something happens, or where.
 
@@ -16,6 +16,8 @@ pub struct Alike<'a> {
     pub loops: Vec<(&'a Loop, &'a Loop)>,
     /// The accesses of both bodies, in order.
     pub accesses: Vec<(&'a Access, &'a Access)>,
+    /// The literals and the indices that are values, in order.
+    pub values: Vec<(&'a Expr, &'a Expr)>,
     /// The first nest's variable for each of the other one's.
     pub vars: BTreeMap<VarId, VarId>,
     /// The other nest's buffer for each of the first one's that the body uses.
@@ -120,12 +122,10 @@ impl<'a> Walk<'a> {
 
     fn expr(&mut self, first: &'a Expr, other: &'a Expr, at: &str) -> Result<(), Diagnostic> {
         match (first, other) {
-            (Expr::Int(a, ty), Expr::Int(b, other)) if a != b || ty != other => {
-                Err(different(at, "a literal", a, b))
-            }
-            (Expr::Int(..), Expr::Int(..)) => Ok(()),
-            (Expr::Index(a), Expr::Index(b)) => {
-                self.indices(std::slice::from_ref(a), std::slice::from_ref(b), at)
+            (Expr::Int(_, a), Expr::Int(_, b)) if a != b => Err(different(at, "the type of a literal", a, b)),
+            (Expr::Int(..), Expr::Int(..)) | (Expr::Index(_), Expr::Index(_)) => {
+                self.found.values.push((first, other));
+                Ok(())
             }
             (Expr::Local(a, place), Expr::Local(b, other)) => {
                 self.local(*a, *b, at)?;
@@ -199,15 +199,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Indices of registers, and those that are values, are the same.
+    /// Indices of registers are the same.
     fn indices(&self, first: &[Index], other: &[Index], at: &str) -> Result<(), Diagnostic> {
-        let renamed = |index: &Index| {
-            index.substitute(&|var| Index::var(self.found.vars.get(&var).copied().unwrap_or(var)))
-        };
-        if first.iter().eq(other.iter().map(renamed).collect::<Vec<_>>().iter()) {
+        if first.len() == other.len() && first.iter().zip(other).all(|(a, b)| *a == self.renamed(b)) {
             return Ok(());
         }
         Err(Diagnostic::new(format!("in {at} the index of a value differs")))
+    }
+
+    /// The index over the first nest's variables.
+    fn renamed(&self, index: &Index) -> Index {
+        index.substitute(&|var| Index::var(self.found.vars.get(&var).copied().unwrap_or(var)))
     }
 
     fn loop_name(&self, around: &Loop) -> String {

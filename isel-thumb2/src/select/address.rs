@@ -193,7 +193,11 @@ impl Walk<'_> {
     fn expr(&mut self, expr: &Expr) {
         match expr {
             Expr::Int(..) | Expr::Local(..) => {}
-            Expr::Index(index) => fold(index, &self.vars).vars(&mut self.found.indices),
+            Expr::Index(_) => {
+                for (_, atom) in self.members.index(expr, &self.vars).0 {
+                    Index { terms: vec![(1, atom)], constant: 0 }.vars(&mut self.found.indices);
+                }
+            }
             Expr::Load(access) => self.access(access),
             Expr::Lookup(buffer, at) => {
                 count(self.found.lookups.entry(*buffer).or_default(), self.inner);

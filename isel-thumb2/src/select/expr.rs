@@ -2,8 +2,10 @@
 
 use ir::diag::Diagnostic;
 use ir::loops::{Expr, Index, LocalId, Prim};
+use ir::ty::Ty;
 
 use super::address::fold;
+use super::members::Num;
 use super::{Selector, Val, asm};
 use crate::isa::imm::{Cond, Shift};
 use crate::isa::{Inst, Reg, ops};
@@ -13,14 +15,17 @@ impl Selector<'_> {
     /// Computes a value.
     pub(super) fn value(&mut self, expr: &Expr) -> Result<Val, Diagnostic> {
         match expr {
-            Expr::Int(value, ir::ty::Ty::I64) => {
-                let (low, high) = (self.constant(*value as i32), self.constant((*value >> 32) as i32));
-                Ok(Val::Double(low, high))
+            Expr::Int(value, ty) => {
+                let value = self.members.literals(expr).unwrap_or(Num::All(*value));
+                let low = self.number_of(&value);
+                Ok(match ty {
+                    Ty::I64 => Val::Double(low, self.number_of(&value.map(|value| value >> 32))),
+                    _ => Val::Word(low),
+                })
             }
-            Expr::Int(value, _) => Ok(Val::Word(self.constant(*value as i32))),
-            Expr::Index(index) => {
-                let index = fold(index, &self.vars);
-                Ok(Val::Word(self.index(&index)))
+            Expr::Index(_) => {
+                let (terms, constant) = self.members.index(expr, &self.vars);
+                Ok(Val::Word(self.sum(&terms, &constant)))
             }
             Expr::Local(local, index) => {
                 let at = self.element(*local, index)?;

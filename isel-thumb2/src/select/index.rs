@@ -26,8 +26,8 @@ impl Selector<'_> {
         }
     }
 
-    /// The sum of products of atoms.
-    pub(super) fn sum(&mut self, terms: &[(Num, Atom)]) -> Reg {
+    /// The sum of products of atoms and a constant.
+    pub(super) fn sum(&mut self, terms: &[(Num, Atom)], constant: &Num) -> Reg {
         let mut sum: Option<Reg> = None;
         for (coefficient, atom) in terms {
             let value = self.atom(atom);
@@ -46,7 +46,10 @@ impl Selector<'_> {
                 }
             });
         }
-        sum.unwrap_or_else(|| self.constant(0))
+        match sum {
+            None => self.number_of(constant),
+            Some(sum) => self.add_number(sum, constant),
+        }
     }
 
     fn atom(&mut self, atom: &Atom) -> Reg {

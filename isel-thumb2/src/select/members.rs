@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
 use ir::loops::alike::Alike;
-use ir::loops::{Access, Atom, Buffer, BufferId, Index, Loop, Nest};
+use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest};
 
 use super::Offsets;
 use super::address::{Vars, fold};
@@ -39,6 +39,8 @@ pub(super) struct Members<'a> {
     others: Vec<Alike<'a>>,
     /// By access of the first nest, which is known by its place in memory: those of the others.
     accesses: BTreeMap<*const Access, Vec<&'a Access>>,
+    /// By literal or index of the first nest, in the same way: those of the others.
+    values: BTreeMap<*const Expr, Vec<&'a Expr>>,
     /// By loop of the first nest, in the same way: iterations of the others.
     extents: BTreeMap<*const Loop, Vec<u32>>,
 }
@@ -72,9 +74,14 @@ impl Num {
 
     /// The sum with a constant.
     pub fn plus(&self, by: i64) -> Self {
+        self.map(|value| value + by)
+    }
+
+    /// What a function makes of the number.
+    pub fn map(&self, of: impl Fn(i64) -> i64) -> Self {
         match self {
-            Num::All(value) => Num::All(value + by),
-            Num::Each(values) => Num::Each(values.iter().map(|value| value + by).collect()),
+            Num::All(value) => Num::All(of(*value)),
+            Num::Each(values) => Num::new(values.iter().map(|value| of(*value)).collect()),
         }
     }
 }
@@ -87,12 +94,16 @@ impl<'a> Members<'a> {
             all: all.to_vec(),
             others: Vec::new(),
             accesses: BTreeMap::new(),
+            values: BTreeMap::new(),
             extents: BTreeMap::new(),
         };
         for member in &all[1..] {
             let alike = Alike::new(first, member.nest)?;
             for (of_first, of_other) in &alike.accesses {
                 members.accesses.entry(std::ptr::from_ref(*of_first)).or_default().push(of_other);
+            }
+            for (of_first, of_other) in &alike.values {
+                members.values.entry(std::ptr::from_ref(*of_first)).or_default().push(of_other);
             }
             for (of_first, of_other) in &alike.loops {
                 members.extents.entry(std::ptr::from_ref(*of_first)).or_default().push(of_other.extent);
@@ -149,18 +160,28 @@ impl<'a> Members<'a> {
         let mut all = vec![of_first];
         let others = &self.accesses[&std::ptr::from_ref(access)];
         for ((alike, member), access) in self.others.iter().zip(&self.all[1..]).zip(others) {
-            let renamed = |index: &Index| index.substitute(&|var| Index::var(alike.vars[&var]));
-            let index = access.index.iter().map(renamed).collect();
+            let index = access.index.iter().map(|index| renamed(alike, index)).collect();
             all.push(position(member.nest, &Access { index, ..(*access).clone() }, vars));
         }
-        let mut terms: BTreeMap<Atom, Vec<i64>> = BTreeMap::new();
-        for (member, index) in all.iter().enumerate() {
-            for (by, atom) in &index.terms {
-                terms.entry(atom.clone()).or_insert_with(|| vec![0; all.len()])[member] = *by;
-            }
-        }
-        let terms = terms.into_iter().map(|(atom, by)| (Num::new(by), atom)).collect();
-        (terms, Num::new(all.iter().map(|index| index.constant).collect()))
+        joined(&all)
+    }
+
+    /// The value of a literal of the first nest where members differ in it.
+    pub fn literals(&self, literal: &Expr) -> Option<Num> {
+        let value = |expr: &Expr| if let Expr::Int(value, _) = expr { *value } else { 0 };
+        let others = self.values.get(&std::ptr::from_ref(literal))?;
+        let all = std::iter::once(literal).chain(others.iter().copied()).map(value).collect();
+        Some(Num::new(all)).filter(|number| number.common().is_none())
+    }
+
+    /// The value of an index of the first nest that is a value, as a sum over loop variables.
+    pub fn index(&self, value: &Expr, vars: &Vars) -> (Vec<(Num, Atom)>, Num) {
+        let of = |expr: &Expr| if let Expr::Index(index) = expr { index.clone() } else { Index::default() };
+        let others = self.values.get(&std::ptr::from_ref(value)).into_iter().flatten();
+        let others = self.others.iter().zip(others).map(|(alike, other)| renamed(alike, &of(other)));
+        let all: Vec<Index> =
+            std::iter::once(of(value)).chain(others).map(|index| fold(&index, vars)).collect();
+        joined(&all)
     }
 
     /// Which constants lie together, where that is the same for all; otherwise each lies by itself.
@@ -173,6 +194,23 @@ impl<'a> Members<'a> {
         };
         if self.others.iter().zip(&self.all[1..]).all(agrees) { first } else { Together::default() }
     }
+}
+
+/// An index of another member over the variables of the first.
+fn renamed(alike: &Alike, index: &Index) -> Index {
+    index.substitute(&|var| Index::var(alike.vars[&var]))
+}
+
+/// The indices of all members as one sum.
+fn joined(all: &[Index]) -> (Vec<(Num, Atom)>, Num) {
+    let mut terms: BTreeMap<Atom, Vec<i64>> = BTreeMap::new();
+    for (member, index) in all.iter().enumerate() {
+        for (by, atom) in &index.terms {
+            terms.entry(atom.clone()).or_insert_with(|| vec![0; all.len()])[member] = *by;
+        }
+    }
+    let terms = terms.into_iter().map(|(atom, by)| (Num::new(by), atom)).collect();
+    (terms, Num::new(all.iter().map(|index| index.constant).collect()))
 }
 
 /// Which constants of each member lie together in code that serves all of them.

@@ -442,7 +442,7 @@ impl<'a> Selector<'a> {
             None => self.base(stream),
             Some(depth) => {
                 let outer = self.pointer(&stream.within(depth, &self.vars));
-                let offset = self.sum(&stream.terms_at(depth, &self.vars));
+                let offset = self.sum(&stream.terms_at(depth, &self.vars), &Num::All(0));
                 self.add(outer, offset)
             }
         };

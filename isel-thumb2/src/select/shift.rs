@@ -16,16 +16,20 @@ pub(super) enum Operand2 {
     Shifted(Reg, ShiftKind, u32),
 }
 
-/// The literal value of an expression.
-pub(super) fn literal(expr: &Expr) -> Option<i32> {
-    match expr {
-        Expr::Int(value, _) => Some(*value as i32),
-        Expr::Index(index) => index.as_constant().map(|value| value as i32),
-        _ => None,
-    }
-}
-
 impl Selector<'_> {
+    /// The literal value of an expression, where it is the same in all nests that the code serves.
+    pub(super) fn literal(&self, expr: &Expr) -> Option<i32> {
+        let value = match expr {
+            Expr::Int(value, _) if self.members.literals(expr).is_none() => Some(*value),
+            Expr::Index(index) if index.terms.is_empty() => {
+                let (terms, constant) = self.members.index(expr, &self.vars);
+                constant.common().filter(|_| terms.is_empty())
+            }
+            _ => None,
+        };
+        value.map(|value| value as i32)
+    }
+
     /// `a + b`: a multiply-accumulate, an immediate, a shifted operand, or a plain sum.
     pub(super) fn select_add(&mut self, a: &Expr, b: &Expr) -> Result<Reg, Diagnostic> {
         if let Some(sum) = self.multiply_accumulate(a, b)? {
@@ -35,12 +39,12 @@ impl Selector<'_> {
             return Ok(sum);
         }
         for (base, other) in [(a, b), (b, a)] {
-            if let Some(value) = literal(other) {
+            if let Some(value) = self.literal(other) {
                 let base = self.word(base)?;
                 return Ok(self.add_constant(base, value.into()));
             }
         }
-        let (a, b) = if shift_of(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if self.shift_of(a).is_some() { (b, a) } else { (a, b) };
         let base = self.word(a)?;
         let sum = match self.operand2(b)? {
             Operand2::Shifted(reg, kind, by) => asm::shifted(ops::add, self.reg(), base, reg, kind, by),
@@ -55,17 +59,17 @@ impl Selector<'_> {
         if let Some(difference) = self.multiply_subtract(a, b)? {
             return Ok(difference);
         }
-        if let Some(value) = literal(b) {
+        if let Some(value) = self.literal(b) {
             let a = self.word(a)?;
             return Ok(self.add_constant(a, -i64::from(value)));
         }
-        let from = literal(a).and_then(|value| ModImm::new(value.into()));
+        let from = self.literal(a).and_then(|value| ModImm::new(value.into()));
         if let Some(imm) = from {
             let b = self.word(b)?;
             let difference = ops::rsb_imm(self.reg(), b, imm);
             return Ok(self.push_def(difference));
         }
-        if shift_of(a).is_some() && shift_of(b).is_none() {
+        if self.shift_of(a).is_some() && self.shift_of(b).is_none() {
             let b = self.word(b)?;
             let Operand2::Shifted(reg, kind, by) = self.operand2(a)? else {
                 unreachable!("`a` is a shift by a constant")
@@ -84,7 +88,7 @@ impl Selector<'_> {
 
     /// A bitwise operation.
     pub(super) fn combine(&mut self, how: Combine, a: &Expr, b: &Expr) -> Result<Reg, Diagnostic> {
-        let (a, b) = if shift_of(a).is_some() || literal(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if self.shift_of(a).is_some() || self.literal(a).is_some() { (b, a) } else { (a, b) };
         let a = self.word(a)?;
         let operand = self.operand2(b)?;
         let d = self.reg();
@@ -107,7 +111,7 @@ impl Selector<'_> {
     pub(super) fn select_shift(&mut self, prim: Prim, value: &Expr, by: &Expr) -> Result<Reg, Diagnostic> {
         let kind = kind_of(prim).expect("the caller passes shifts only");
         let value = self.word(value)?;
-        if let Some(by) = literal(by) {
+        if let Some(by) = self.literal(by) {
             return Ok(self.shift_constant(value, kind, by as u32 & 31));
         }
         let by = self.word(by)?;
@@ -131,11 +135,19 @@ impl Selector<'_> {
         self.push_def(shifted)
     }
 
+    /// The operand, kind and amount of a shift by a constant from 1 to 31.
+    fn shift_of<'e>(&self, expr: &'e Expr) -> Option<(&'e Expr, ShiftKind, u32)> {
+        let Expr::Op { prim, args, .. } = expr else { return None };
+        let kind = kind_of(*prim)?;
+        let by = self.literal(&args[1])? as u32 & 31;
+        (by > 0).then_some((&args[0], kind, by))
+    }
+
     fn operand2(&mut self, expr: &Expr) -> Result<Operand2, Diagnostic> {
-        if let Some(imm) = literal(expr).and_then(|value| ModImm::new(value.into())) {
+        if let Some(imm) = self.literal(expr).and_then(|value| ModImm::new(value.into())) {
             return Ok(Operand2::Imm(imm));
         }
-        if let Some((value, kind, by)) = shift_of(expr) {
+        if let Some((value, kind, by)) = self.shift_of(expr) {
             return Ok(Operand2::Shifted(self.word(value)?, kind, by));
         }
         Ok(Operand2::Reg(self.word(expr)?))
@@ -190,14 +202,6 @@ impl Selector<'_> {
             }
         }
     }
-}
-
-/// The operand, kind and amount of a shift by a constant from 1 to 31.
-fn shift_of(expr: &Expr) -> Option<(&Expr, ShiftKind, u32)> {
-    let Expr::Op { prim, args, .. } = expr else { return None };
-    let kind = kind_of(*prim)?;
-    let by = literal(&args[1])? as u32 & 31;
-    (by > 0).then_some((&args[0], kind, by))
 }
 
 fn kind_of(prim: Prim) -> Option<ShiftKind> {

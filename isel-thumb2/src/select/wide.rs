@@ -3,7 +3,6 @@
 use ir::diag::Diagnostic;
 use ir::loops::{Expr, Prim};
 
-use super::shift::literal;
 use super::{Selector, Val, asm};
 use crate::isa::imm::{Shift, ShiftKind};
 use crate::isa::{Reg, ops};
@@ -80,7 +79,7 @@ impl Selector<'_> {
 
     fn shift_wide(&mut self, prim: Prim, args: &[Expr]) -> Result<Val, Diagnostic> {
         let (low, high) = self.double(&args[0])?;
-        let Some(by) = literal(&args[1]) else {
+        let Some(by) = self.literal(&args[1]) else {
             return self.shift_wide_by(prim, low, high, &args[1]);
         };
         let by = by as u32 & 31;
