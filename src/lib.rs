@@ -8,3 +8,4 @@ pub mod link;
 pub mod output;
 pub mod pipeline;
 pub mod report;
+mod sharing;

@@ -122,7 +122,9 @@ pub fn default_schedule_within(
     fpu: bool,
     flash: Option<usize>,
 ) -> Result<Schedule, Diagnostic> {
-    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), flash)
+    let (program, options) = (lowering::lower(graph)?, layer::Options::new(core, fpu));
+    let schedule = crate::defaults::schedule(&program, options, flash)?;
+    crate::sharing::with_groups(&program, &schedule, options)
 }
 
 /// Emits a program, whose schedule has been applied.
@@ -265,6 +267,7 @@ fn layer_report(
         flash_bytes: (compiled.emitted.code.bytes.len() + body + constants) as u32,
         scratch_bytes: scratch.sum::<usize>() as u32,
         symbol: compiled.emitted.code.symbol.clone(),
+        shares: compiled.shares.clone(),
     }
 }
 

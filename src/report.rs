@@ -59,6 +59,8 @@ pub struct LayerReport {
     pub scratch_bytes: u32,
     /// The symbol of its function in the object file.
     pub symbol: String,
+    /// The symbol of the code that it shares with other layers, where its function only leads there.
+    pub shares: Option<String>,
 }
 
 /// What code reads and writes: where memory has wait states, they cost in proportion to this.

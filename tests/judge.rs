@@ -7,6 +7,7 @@
 
 mod emitted;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use isel_thumb2::cores::{CORES, Core};
@@ -148,12 +149,17 @@ fn is_exact(core: &dyn Core) -> bool {
 /// The entry, then the layers.
 fn functions(compiled: &Compiled, judged: &Judged) -> Vec<(String, Pair)> {
     let layers = &compiled.report.layers;
+    // Cycles of shared code are known for all layers together that run it.
+    let mut symbols: BTreeMap<&String, (u64, u64)> = BTreeMap::new();
+    for layer in layers {
+        let code = layer.shares.as_ref().unwrap_or(&layer.symbol);
+        let sum = symbols.entry(code).or_insert((0, layer.shares.as_ref().map_or(0, |body| judged.of(body))));
+        *sum = (sum.0 + layer.cycles, sum.1 + judged.of(&layer.symbol));
+    }
     let entry = compiled.report.cycles - layers.iter().map(|layer| layer.cycles).sum::<u64>();
-    let predicted = layers.iter().map(|layer| (&layer.symbol, layer.cycles));
-    let predicted = std::iter::once((&compiled.run, entry)).chain(predicted);
-    let pair =
-        |(symbol, predicted): (&String, u64)| (symbol.clone(), Pair { predicted, judged: judged.of(symbol) });
-    predicted.map(pair).collect()
+    let of_layers = symbols.into_iter();
+    let all = std::iter::once((&compiled.run, (entry, judged.of(&compiled.run)))).chain(of_layers);
+    all.map(|(symbol, (predicted, judged))| (symbol.clone(), Pair { predicted, judged })).collect()
 }
 
 impl Row {

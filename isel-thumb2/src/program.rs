@@ -52,6 +52,8 @@ pub struct CompiledLayer {
     /// The code that it shares with later layers, where it is the first of them. Then `emitted` is a few instructions
     /// that go on there, timed with what follows.
     pub body: Option<Emitted>,
+    /// The symbol of the code that it shares with other layers, if it does.
+    pub shares: Option<String>,
 }
 
 /// The object file and the functions that a firmware calls.
@@ -84,7 +86,7 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
     let names = Names { symbol, constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
     let constants = constants(job.nest, &emitted, &constant)?;
-    Ok(CompiledLayer { emitted, constants, line: job.line, body: None })
+    Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares: None })
 }
 
 /// Compiles layers that share their code, at least one.
@@ -143,7 +145,8 @@ fn caller(
     emitted.constants = read.into_iter().collect();
     let mut constants = blocks(job.nest, together, &emitted, &constant)?;
     constants.extend(has_table.is_some().then_some(table));
-    Ok(CompiledLayer { emitted, constants, line: job.line, body: None })
+    let shares = Some(body.code.symbol.clone());
+    Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares })
 }
 
 /// The symbol of a constant of a layer.
