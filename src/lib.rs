@@ -8,4 +8,3 @@ pub mod link;
 pub mod output;
 pub mod pipeline;
 pub mod report;
-mod sharing;

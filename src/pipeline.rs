@@ -122,9 +122,7 @@ pub fn default_schedule_within(
     fpu: bool,
     flash: Option<usize>,
 ) -> Result<Schedule, Diagnostic> {
-    let (program, options) = (lowering::lower(graph)?, layer::Options::new(core, fpu));
-    let schedule = crate::defaults::schedule(&program, options, flash)?;
-    crate::sharing::with_groups(&program, &schedule, options)
+    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), flash)
 }
 
 /// Emits a program, whose schedule has been applied.

@@ -12,8 +12,8 @@
 //! the group; each has a few instructions that pass it a table of its numbers: where tensors and constants lie, how often loops run, how
 //! far pointers step. That takes a few cycles for each loop that is entered, and one copy of the code instead of several.
 //!
-//! Legal for layers whose nests have the same statements, operations, attributes, literals and types when all their steps have been
-//! applied. Names and the contents of constants may differ, extents of loops that are not unrolled, shapes and the order in memory.
+//! Legal for layers whose nests have the same statements, operations, attributes and types when all their steps have been applied. Names
+//! and the contents of constants may differ, literals, extents of loops that are not unrolled, shapes and the order in memory.
 //! Where rescalings shift by different amounts, `common-shift` gives them one, or `short-requantize shift N` among the steps of each layer.
 
 use ir::diag::Diagnostic;
