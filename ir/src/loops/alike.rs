@@ -173,7 +173,10 @@ impl<'a> Walk<'a> {
         let known = *self.found.buffers.entry(first).or_insert(other);
         let twice = self.found.buffers.iter().any(|(have, it)| *it == other && *have != first);
         if known != other || twice {
-            return Err(different(at, "a buffer", format!("`{}`", a.name), format!("`{}`", b.name)));
+            let (a, b) = (&a.name, &b.name);
+            let message =
+                format!("in {at} `{b}` stands for `{a}`, elsewhere one of them goes with another buffer");
+            return Err(Diagnostic::new(message));
         }
         if a.elem != b.elem {
             return Err(different(at, &format!("the element type of `{}`", b.name), a.elem, b.elem));
