@@ -31,7 +31,14 @@ const VARIANTS: &[Variant] = &[
     Variant { name: "planes", tensors: &["border", "layout planes multiple 2", "encode i16"], bands: "" },
     Variant {
         name: "odd ones",
-        tensors: &["encode u8", "layout (0 2 1 3)", "border", "layout hwc multiple 8"],
+        tensors: &[
+            "encode i16",
+            "encode i8",
+            "encode u8",
+            "layout (0 2 1 3)",
+            "border",
+            "layout hwc multiple 8",
+        ],
         bands: "",
     },
     Variant {

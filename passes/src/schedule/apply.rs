@@ -127,7 +127,7 @@ impl Line {
 }
 
 impl Choice {
-    /// Applies the first legal step to a nest and gives it; if none is, the reason of the last is given.
+    /// Applies the first legal step to a nest and gives it; if none is, the reasons of all are given.
     pub fn apply(&self, nest: &mut Nest) -> Result<&Step, Diagnostic> {
         let what = format!("layer `{}`", nest.name);
         self.first(&what, nest, &|step, changed| {
@@ -152,7 +152,7 @@ impl Choice {
         target: &mut T,
         apply: &dyn Fn(&Step, &mut T) -> Result<(), Diagnostic>,
     ) -> Result<&Step, Diagnostic> {
-        let mut refused = None;
+        let mut refused = Vec::new();
         for step in &self.steps {
             let mut changed = target.clone();
             match apply(step, &mut changed) {
@@ -160,11 +160,28 @@ impl Choice {
                     *target = changed;
                     return Ok(step);
                 }
-                Err(error) => refused = Some(error),
+                Err(error) => refused.push((step, error)),
             }
         }
-        let error = refused.expect("a choice has at least one step");
+        let error = all_reasons(refused);
         Err(Diagnostic { message: format!("{what}: {}", error.message), place: Some(self.place), ..error })
+    }
+}
+
+/// Why none of the alternatives is legal, and what of each would be.
+fn all_reasons(refused: Vec<(&Step, Diagnostic)>) -> Diagnostic {
+    if let [(_, only)] = &refused[..] {
+        return only.clone();
+    }
+    let reason = |(step, error): &(&Step, Diagnostic)| format!("`{step}`: {}", error.message);
+    let help =
+        |(step, error): &(&Step, Diagnostic)| error.help.as_ref().map(|help| format!("`{step}`: {help}"));
+    let message: Vec<String> = refused.iter().map(reason).collect();
+    let helps: Vec<String> = refused.iter().filter_map(help).collect();
+    Diagnostic {
+        message: format!("no alternative is legal: {}", message.join("; ")),
+        help: (!helps.is_empty()).then(|| helps.join("; ")),
+        place: None,
     }
 }
 
