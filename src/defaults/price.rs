@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::choose::{Body, Price};
 
-/// How much slower than the fastest a draft that is may be estimated, at most.
-const ESTIMATE_IS_OFF_BY_PERCENT: u64 = 15;
+/// How much slower than the fastest a draft may be estimated, at most, that is fast after all. Measured on the networks of MLPerf
+/// Tiny: what the estimate is off by, and what smaller code may cost, come to 9.8 together on M4 and M7.
+const ESTIMATE_IS_OFF_BY_PERCENT: u64 = 12;
 /// What buffers are aligned to where their places are not known yet.
 const ALIGN: u32 = 8;
 

@@ -62,16 +62,6 @@ pub struct Scheduler<'a> {
     core: &'a dyn Core,
 }
 
-impl Style {
-    /// The order that is best most often where this is what a core strives for.
-    pub fn order(self) -> &'static [Order] {
-        match self {
-            Style::Grouped => const { &[Order::of(Style::Grouped, REGISTERS)] },
-            Style::Soonest => const { &[Order::of(Style::Soonest, REGISTERS)] },
-        }
-    }
-}
-
 impl<'a> Scheduler<'a> {
     /// Looks at a function.
     pub fn new(function: &'a Function, core: &'a dyn Core) -> Self {
