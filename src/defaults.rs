@@ -20,6 +20,8 @@ use passes::schedule::Schedule;
 use self::choose::{Body, Price, choose};
 use self::price::Pricer;
 use crate::flash::weights;
+use crate::pipeline::Budget;
+use crate::ram;
 
 /// Where there is flash enough: steps of a sum, with eight or so products each, for a kilobyte of code; blocks of channels for two
 /// kilobytes or so; copies enough to hide what their loop costs.
@@ -32,6 +34,8 @@ const NUMBERS_KEPT: usize = 2;
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// Bytes of code that a model may take where the user sets no budget.
 const CODE_BYTES: usize = 24 * 1024;
+/// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
+const STACK_BYTES: usize = 256;
 
 /// How much is repeated in the code.
 struct Repeats {
@@ -54,22 +58,32 @@ impl Repeats {
     }
 }
 
-/// The schedule for a lowered program, whose layers take at most `flash` bytes if that can be.
-pub fn schedule(
-    program: &Program,
-    options: layer::Options,
-    flash: Option<usize>,
-) -> Result<Schedule, Diagnostic> {
-    let budget = flash.unwrap_or_else(|| allowance(program));
-    let pricer = Pricer::new(options);
-    let mut drafts = pricer.drafts(program, &FAST.on(options.core));
-    let mut chosen = choose(&charges(&drafts, flash.is_some()), budget);
-    if chosen.is_short {
-        let small = pricer.drafts(program, &SMALL.on(options.core));
-        drafts.iter_mut().zip(small).for_each(|(drafts, small)| drafts.extend(small));
-        chosen = choose(&charges(&drafts, flash.is_some()), budget);
-    }
-    let chosen = chosen.drafts;
+/// The schedule for a lowered program, within a budget if that can be.
+pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> Result<Schedule, Diagnostic> {
+    let (flash, in_full) = (budget.flash.unwrap_or_else(|| allowance(program)), budget.flash.is_some());
+    let most = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
+    let (pricer, mut arena, mut has_small) = (Pricer::new(options), most, false);
+    let mut drafts = within(program, pricer.drafts(program, &FAST.on(options.core)), arena);
+    let chosen = loop {
+        let chosen = choose(&charges(&drafts, in_full), flash);
+        if chosen.is_short && !has_small {
+            has_small = true;
+            let small = pricer.drafts(program, &SMALL.on(options.core));
+            drafts.iter_mut().zip(small).for_each(|(drafts, small)| drafts.extend(small));
+            drafts = within(program, drafts, arena);
+            continue;
+        }
+        // Each layer alone fits; together they may leave gaps.
+        let nests = chosen.drafts.iter().zip(&drafts).map(|(at, drafts)| at.map(|at| &drafts[at].1.nest));
+        let excess = most.and_then(|most| Some(ram::arena(program, nests)?.saturating_sub(most)));
+        match (arena, excess) {
+            (Some(last), Some(excess)) if excess > 0 && last > 0 => {
+                arena = Some(last.saturating_sub(excess));
+                drafts = within(program, drafts, arena);
+            }
+            _ => break chosen.drafts,
+        }
+    };
     let mut text = String::from("schedule 1\n");
     for (number, layer) in program.layers.iter().enumerate() {
         let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
@@ -77,6 +91,24 @@ pub fn schedule(
     }
     text.push_str(&groups(program, &drafts, &chosen));
     Schedule::parse(&text)
+}
+
+/// The drafts that keep to an arena of so many bytes; where nobody says how many, to about the smallest.
+fn within(
+    program: &Program,
+    drafts: Vec<Vec<(Price, Draft)>>,
+    arena: Option<u64>,
+) -> Vec<Vec<(Price, Draft)>> {
+    let candidates: Vec<Vec<ram::Candidate>> = drafts.iter().map(|drafts| candidates(drafts)).collect();
+    let fitting = ram::fitting(program, &candidates, arena);
+    let kept = |(drafts, fits): (Vec<(Price, Draft)>, Vec<bool>)| {
+        drafts.into_iter().zip(fits).filter_map(|(draft, fits)| fits.then_some(draft)).collect()
+    };
+    drafts.into_iter().zip(fitting).map(kept).collect()
+}
+
+fn candidates(drafts: &[(Price, Draft)]) -> Vec<ram::Candidate<'_>> {
+    drafts.iter().map(|(price, draft)| ram::Candidate { cycles: price.cycles, nest: &draft.nest }).collect()
 }
 
 /// What the budget is charged for each draft: where it is not the user's, weights that an algorithm transforms

@@ -7,4 +7,5 @@ pub mod header;
 pub mod link;
 pub mod output;
 pub mod pipeline;
+mod ram;
 pub mod report;

@@ -112,17 +112,26 @@ pub fn schedule_in_use(graph: &Graph, schedule: Option<&Schedule>) -> Result<Sch
 
 /// The schedule that the rules choose for a core.
 pub fn default_schedule(graph: &Graph, core: &'static dyn Core, fpu: bool) -> Result<Schedule, Diagnostic> {
-    default_schedule_within(graph, core, fpu, None)
+    default_schedule_within(graph, core, fpu, Budget::default())
 }
 
-/// The same, with layers that take at most `flash` bytes of code and constants if that can be.
+/// What a network may take, at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of code and constants.
+    pub flash: Option<usize>,
+    /// Bytes of arena and stack.
+    pub ram: Option<usize>,
+}
+
+/// The same, within a budget if that can be.
 pub fn default_schedule_within(
     graph: &Graph,
     core: &'static dyn Core,
     fpu: bool,
-    flash: Option<usize>,
+    budget: Budget,
 ) -> Result<Schedule, Diagnostic> {
-    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), flash)
+    crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), budget)
 }
 
 /// Emits a program, whose schedule has been applied.

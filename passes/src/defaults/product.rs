@@ -113,7 +113,7 @@ impl Product<'_> {
         }
         let mut x = self.sum.x.clone();
         if self.data == Data::Windows && self.sum.border {
-            draft.step(format!("border {x}"))?;
+            draft.fill(format!("border {x}"), self.traits.unrolled_copies)?;
             x.push_str("_border");
         }
         let parts = match self.data {

@@ -28,6 +28,9 @@ fn tiled(nest: &Nest, sum: &SumOfProducts, side: u32, traits: &Traits) -> Result
     let (tiles, channels) = BLOCK;
     let k = &sum.summed[2].name;
     let n = sum.weights.last().ok_or(Stuck)?;
+    if sum.border {
+        draft.fill(format!("border {}", sum.x), traits.unrolled_copies)?;
+    }
     let in_blocks = n.extent > channels && n.extent.is_multiple_of(channels);
     if in_blocks {
         draft.step(format!("winograd {side} at {tiles} by {channels}"))?;

@@ -49,7 +49,7 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         }
     }
     if drafts.is_empty() {
-        drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(nest, &sum, *outputs).ok()));
+        drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(nest, &sum, *outputs, traits).ok()));
     }
     drafts
 }
@@ -156,11 +156,11 @@ fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: Kept) -> Draft {
 }
 
 /// Single products, in place.
-fn single(nest: &Nest, sum: &SumOfProducts, outputs: u32) -> Result<Draft, Stuck> {
+fn single(nest: &Nest, sum: &SumOfProducts, outputs: u32, traits: &Traits) -> Result<Draft, Stuck> {
     let mut draft = Draft::new(nest);
     let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
     if sum.border {
-        draft.step(format!("border {}", sum.x))?;
+        draft.fill(format!("border {}", sum.x), traits.unrolled_copies)?;
     }
     draft.step(format!("reorder {} {}", names(&sum.shared), names(&sum.data)))?;
     let column = sum.data.last().ok_or(Stuck)?;

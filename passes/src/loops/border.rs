@@ -10,12 +10,13 @@
 //! for i in 0..32 { reduce a over k in 0..3 { … x_border[i + k] … } }
 //! ```
 //!
-//! The copy holds what is read and no more. Where no load leaves the buffer, the loads stay and only lose their border.
+//! The copy holds what is read and no more. It is written by words of four bytes where its rows are made of such, and those of the
+//! source too. Where no load leaves the buffer, the loads stay and only lose their border.
 //! The step `border BUFFER` does it for one buffer, and the pass of the same name for all.
 //! Legal when all these loads agree on the border's value, read single elements, and the nest does not write the buffer.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Role, Stmt};
+use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use super::NestPass;
@@ -64,8 +65,13 @@ pub fn border(nest: &mut Nest, buffer: BufferId) -> Result<Changed, Diagnostic> 
     }
     let source = &nest.buffers[buffer.idx()];
     let name = fresh_name(nest, &format!("{}_border", source.name));
-    let copy = nest.add_buffer(Buffer::new(name, source.elem, &reads.extents(), Role::Scratch));
-    let mut first = Fill { nest, source: buffer, copy, reads: &reads }.dim(Vec::new(), Vec::new());
+    let mut copy = Buffer::new(name, source.elem, &reads.extents(), Role::Scratch);
+    let word = word(source, &reads);
+    if word != source.elem {
+        copy.map.align = copy.map.align.max(word.bytes() as u32);
+    }
+    let copy = nest.add_buffer(copy);
+    let mut first = Fill { nest, source: buffer, copy, reads: &reads, word }.dim(Vec::new(), Vec::new());
     replace_loads(nest, buffer, &|access| {
         access.buffer = copy;
         access.border = None;
@@ -125,12 +131,33 @@ impl Reads {
     }
 }
 
+/// What the copy is written by: words of bytes where all rows consist of them, else single elements.
+fn word(source: &Buffer, reads: &Reads) -> Ty {
+    let word = match source.elem {
+        Ty::I8 => Ty::I8x4,
+        Ty::U8 => Ty::U8x4,
+        other => return other,
+    };
+    let (Some((low, high)), Some(extent)) = (reads.ranges.last(), source.shape.last()) else {
+        return source.elem;
+    };
+    let is_whole = *low == 0 && high + 1 == i64::from(*extent) && extent.is_multiple_of(word.lanes());
+    let rank = source.shape.len();
+    let at: Vec<Index> = (0..rank).map(|dim| Index::var(VarId::new(dim))).collect();
+    let mut next = at.clone();
+    next[rank - 1] = next[rank - 1].offset(1);
+    let step = source.map.position(&next).add(&source.map.position(&at).scale(-1));
+    if is_whole && step.as_constant() == Some(1) { word } else { source.elem }
+}
+
 /// Writes the copy: the border with its value, the inside from the source.
 struct Fill<'a> {
     nest: &'a mut Nest,
     source: BufferId,
     copy: BufferId,
     reads: &'a Reads,
+    /// What is written at once.
+    word: Ty,
 }
 
 impl Fill<'_> {
@@ -141,7 +168,9 @@ impl Fill<'_> {
         let extent = i64::from(self.nest.buffers[self.source.idx()].shape[dim]);
         let (first, end) = (low.max(0).min(high + 1), (high + 1).min(extent).max(low));
         let mut stmts = self.outside(&to, 0, first - low);
-        stmts.extend(self.over(dim, end - first, |fill, at| {
+        let lanes = self.lanes(dim);
+        stmts.extend(self.over(dim, (end - first) / lanes, |fill, at| {
+            let at = at.scale(lanes);
             let with = |indices: &[Index], index| indices.iter().cloned().chain([index]).collect();
             fill.dim(with(&to, at.offset(first - low)), with(&from, at.offset(first)))
         }));
@@ -151,13 +180,30 @@ impl Fill<'_> {
 
     /// Fills `n` indices of the next dimension, from `start` on, and all of the dimensions behind it.
     fn outside(&mut self, to: &[Index], start: i64, n: i64) -> Vec<Stmt> {
-        self.over(to.len(), n, |fill, at| {
-            let to = to.iter().cloned().chain([at.offset(start)]).collect::<Vec<_>>();
+        let lanes = self.lanes(to.len());
+        self.over(to.len(), n / lanes, |fill, at| {
+            let to = to.iter().cloned().chain([at.scale(lanes).offset(start)]).collect::<Vec<_>>();
             match fill.reads.ranges.get(to.len()) {
                 Some((low, high)) => fill.outside(&to, 0, high - low + 1),
-                None => vec![fill.store(to, Expr::Int(fill.reads.value, Ty::I32))],
+                None => vec![fill.store(to, fill.value())],
             }
         })
+    }
+
+    /// Elements that are written at once along a dimension.
+    fn lanes(&self, dim: usize) -> i64 {
+        if dim + 1 == self.reads.ranges.len() { self.word.lanes().into() } else { 1 }
+    }
+
+    /// What is outside, as often as a word has it.
+    fn value(&self) -> Expr {
+        let bytes = [self.reads.value as u8; 4];
+        let word = || vec![Expr::Int(i32::from_le_bytes(bytes).into(), Ty::I32)];
+        match self.word {
+            Ty::I8x4 => Expr::Op { prim: Prim::AsI8x4, args: word(), imm: Vec::new() },
+            Ty::U8x4 => Expr::Op { prim: Prim::AsU8x4, args: word(), imm: Vec::new() },
+            _ => Expr::Int(self.reads.value, Ty::I32),
+        }
     }
 
     /// A loop of `n` iterations: none for 0, and the body alone for 1.
@@ -176,13 +222,12 @@ impl Fill<'_> {
 
     fn copy(&self, to: Vec<Index>, from: Vec<Index>) -> Stmt {
         let elem = self.nest.buffers[self.source.idx()].elem;
-        let load = Expr::Load(Access { buffer: self.source, index: from, ty: elem, border: None });
-        self.store(to, extended(load, elem))
+        let load = Expr::Load(Access { buffer: self.source, index: from, ty: self.word, border: None });
+        self.store(to, if self.word == elem { extended(load, elem) } else { load })
     }
 
     fn store(&self, to: Vec<Index>, value: Expr) -> Stmt {
-        let elem = self.nest.buffers[self.copy.idx()].elem;
-        Stmt::Store(Access { buffer: self.copy, index: to, ty: elem, border: None }, value)
+        Stmt::Store(Access { buffer: self.copy, index: to, ty: self.word, border: None }, value)
     }
 }
 
