@@ -297,8 +297,12 @@ pub fn visit_locals_of(expr: &mut Expr, visit: &mut dyn FnMut(&mut LocalId)) {
 }
 
 /// Whether no iteration of the loops from `stmt` on can see what another one does: what is written is not read, except the
-/// very element that the iteration writes.
+/// very element that the iteration writes, and values from around the loops are only added to, or the like.
 pub fn independent(stmt: &Stmt) -> bool {
+    let set = set_from_around(stmt);
+    if !set.is_empty() && !accumulates(stmt, &set, &mut BTreeMap::new()) {
+        return false;
+    }
     let mut stored: Vec<Access> = Vec::new();
     let mut loaded: Vec<Access> = Vec::new();
     let mut lookups = Vec::new();
@@ -317,6 +321,22 @@ pub fn independent(stmt: &Stmt) -> bool {
         loaded.iter().filter(same).all(|load| load.index == store.index && load.ty == store.ty)
             && !lookups.contains(&store.buffer)
     })
+}
+
+/// The values that a statement sets and that are carried by no reduction inside of it.
+fn set_from_around(stmt: &Stmt) -> Vec<LocalId> {
+    let (mut set, mut carried) = (Vec::new(), Vec::new());
+    ir::loops::walk::walk(
+        std::slice::from_ref(stmt),
+        ir::loops::walk::StmtNo(0),
+        &mut |_, stmt| match stmt {
+            Stmt::Set(local, ..) => set.push(*local),
+            Stmt::Reduce(reduce) => carried.extend_from_slice(&reduce.carried),
+            _ => {}
+        },
+    );
+    set.retain(|local| !carried.contains(local));
+    set
 }
 
 /// Calls `visit` for every buffer that an expression reads at a position that depends on data.

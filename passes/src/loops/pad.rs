@@ -12,11 +12,12 @@
 //!
 //! For depths that pairs and words do not divide. Legal for a loop of sums of products of which one factor is a
 //! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets
-//! a border; scratch gets more elements instead, which are zero from the start.
+//! a border; scratch gets more elements instead, which are zero from the start. Scratch that loops around fill bit by bit is refused.
 
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
+use ir::loops::walk;
 use ir::loops::{
     Access, Buffer, BufferId, Expr, Index, Init, Loop, MOST_ITERATIONS, Nest, Prim, Role, Stmt, VarId,
 };
@@ -45,9 +46,16 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let padded = extent.checked_next_multiple_of(multiple).filter(|padded| *padded <= MOST_ITERATIONS);
     let padded = match padded {
         Some(padded) if padded != extent => padded,
-        Some(_) => return Err(cannot(format!("its extent {extent} is a multiple of {multiple} already"))),
-        None => return Err(cannot(format!("{multiple} is no length that a loop can have a multiple of"))),
+        Some(_) => {
+            let cannot = cannot(format!("its extent {extent} is a multiple of {multiple} already"));
+            return Err(cannot.help(format!("legal: numbers that do not divide {extent}")));
+        }
+        None => {
+            let cannot = cannot(format!("{multiple} is no length that a loop can have a multiple of"));
+            return Err(cannot.help(format!("legal: multiples of 2 to {MOST_ITERATIONS}")));
+        }
     };
+    let filled = filled_meanwhile(nest, axis);
     let mut extents: Extents = loops(nest).into_iter().map(|l| (l.var, l.extent)).collect();
     let mut body = take_body(nest, axis);
     let stored = nest.stored();
@@ -55,6 +63,9 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let mut grown = Grown::new();
     let result = products(&mut body, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
+        if filled.contains(&x.buffer) {
+            return Err("what it reads is filled while the loops around run; pad before that");
+        }
         let constant = match constants.iter().find(|(access, _)| access == w) {
             Some((_, constant)) => *constant,
             None => {
@@ -87,6 +98,41 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     }
     nest.body.splice(0..0, zeros);
     Ok(())
+}
+
+/// The buffers of which loops around `axis` fill some more in each iteration: what is behind may not be there yet.
+fn filled_meanwhile(nest: &Nest, axis: VarId) -> Vec<BufferId> {
+    let mut around = Vec::new();
+    find_around(&nest.body, axis, &mut around);
+    let mut filled = Vec::new();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::Store(access, _) = stmt {
+            let mut used = Vec::new();
+            access.index.iter().for_each(|index| index.vars(&mut used));
+            if used.iter().any(|var| around.contains(var)) {
+                filled.push(access.buffer);
+            }
+        }
+    });
+    filled
+}
+
+/// The loops around the one over `axis`; whether that is in the block.
+fn find_around(block: &[Stmt], axis: VarId, around: &mut Vec<VarId>) -> bool {
+    block.iter().any(|stmt| {
+        let vars: Vec<VarId> = match stmt {
+            Stmt::For(l, _) => vec![l.var],
+            Stmt::Reduce(reduce) => reduce.loops.iter().map(|l| l.var).collect(),
+            _ => return false,
+        };
+        if vars.contains(&axis)
+            || walk::blocks(stmt).into_iter().any(|inner| find_around(inner, axis, around))
+        {
+            around.extend(vars);
+            return true;
+        }
+        false
+    })
 }
 
 /// Scratch that needs another shape.
