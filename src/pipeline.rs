@@ -15,6 +15,7 @@ use isel_thumb2::select::Offsets;
 use lowering::memory::{Placement, place};
 use passes::graph::GraphPass;
 use passes::loops::NestPass;
+use passes::loops::rescalings::rescalings;
 use passes::schedule::Schedule;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::flash;
 use crate::header::{CType, HeaderSpec, Quantization, TensorSpec, header};
 use crate::link::{Firmware, Place};
-use crate::report::{LayerReport, MemoryReport, Report};
+use crate::report::{LayerReport, MemoryReport, Report, Rescaled};
 
 /// What the user chose.
 #[derive(Clone, Copy)]
@@ -68,9 +69,24 @@ pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 /// Compiles a model file.
 pub fn compile(model: &[u8], options: &Options, progress: &Progress) -> Result<Compiled, Vec<Diagnostic>> {
     let graph = graph(model, options.prefix, &mut |_, _| {})?;
-    let program = program(&graph, options.schedule, &mut |_, _| {}).map_err(|error| vec![error])?;
     let sha256 = Sha256::digest(model).iter().map(|byte| format!("{byte:02x}")).collect();
-    generate(&program, sha256, options, progress).map_err(|error| vec![error])
+    compile_graph(&graph, sha256, options, progress).map_err(|error| vec![error])
+}
+
+fn compile_graph(
+    graph: &Graph,
+    model_sha256: String,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Compiled, Diagnostic> {
+    let mut program = scheduled(graph, options.schedule)?;
+    // Before the passes, which write the literal ones out.
+    let rescaled = |layer: &Layer| rescalings(&layer.nest).into();
+    let rescaled: Vec<Rescaled> = program.layers.iter().map(rescaled).collect();
+    run_passes(&mut program, &mut |_, _| {})?;
+    let mut compiled = generate(&program, model_sha256, options, progress)?;
+    compiled.report.set_rescaled(&rescaled);
+    Ok(compiled)
 }
 
 /// Reads a model and simplifies its graph; `after` sees the graph after each pass.
@@ -92,17 +108,28 @@ pub fn program(
     schedule: Option<&Schedule>,
     after: &mut dyn FnMut(&NestPass, &Nest),
 ) -> Result<Program, Diagnostic> {
+    let mut program = scheduled(graph, schedule)?;
+    run_passes(&mut program, after)?;
+    Ok(program)
+}
+
+/// Lowers a graph and applies a schedule, before the passes, whose work depends on the loops.
+fn scheduled(graph: &Graph, schedule: Option<&Schedule>) -> Result<Program, Diagnostic> {
     let mut program = lowering::lower(graph)?;
     if let Some(schedule) = schedule {
-        schedule.apply(&mut program, &mut |_, _| {})?; // Before the passes, whose work depends on the loops.
+        schedule.apply(&mut program, &mut |_, _| {})?;
     }
+    Ok(program)
+}
+
+fn run_passes(program: &mut Program, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result<(), Diagnostic> {
     for layer in &mut program.layers {
         for pass in passes::loops::PASSES {
             (pass.run)(&mut layer.nest).map_err(|error| in_layer(error, &layer.nest))?;
             after(pass, &layer.nest);
         }
     }
-    Ok(program)
+    Ok(())
 }
 
 /// The schedule that says what each layer gets, under its own name; an empty one where none is given.
@@ -134,7 +161,7 @@ pub fn default_schedule_within(
     crate::defaults::schedule(&lowering::lower(graph)?, layer::Options::new(core, fpu), budget)
 }
 
-/// Emits a program, whose schedule has been applied.
+/// Emits a program, whose schedule has been applied. How channels are rescaled is not in its report: the passes have hidden it.
 pub fn generate(
     program: &Program,
     model_sha256: String,
@@ -271,6 +298,7 @@ fn layer_report(
         macs: layer.macs,
         cycles: compiled.emitted.cycles(options.core),
         memory: compiled.emitted.memory().into(),
+        rescaled: Rescaled::default(),
         flash_bytes: (compiled.emitted.code.bytes.len() + body + constants) as u32,
         scratch_bytes: scratch.sum::<usize>() as u32,
         symbol: compiled.emitted.code.symbol.clone(),
@@ -316,6 +344,7 @@ fn report(
         table_bytes,
         macs: program.layers.iter().map(|layer| layer.macs).sum(),
         memory,
+        rescaled: Rescaled::default(),
         layers,
     }
 }

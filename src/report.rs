@@ -2,9 +2,11 @@
 //!
 //! Its JSON form is what `tinyc build --json` prints; the names of the fields are part of the command line.
 
+use std::fmt;
 use std::ops::AddAssign;
 
 use isel_thumb2::memory::Counters;
+use passes::loops::short_requantize;
 use serde::Serialize;
 
 /// A compiled model.
@@ -34,6 +36,8 @@ pub struct Report {
     pub macs: u64,
     /// Loads and stores of one inference.
     pub memory: MemoryReport,
+    /// How the channels of all layers are rescaled.
+    pub rescaled: Rescaled,
     /// The layers, in order of execution.
     pub layers: Vec<LayerReport>,
 }
@@ -53,6 +57,8 @@ pub struct LayerReport {
     pub cycles: u64,
     /// Loads and stores of its function.
     pub memory: MemoryReport,
+    /// How its channels are rescaled.
+    pub rescaled: Rescaled,
     /// Its code and its constants. Code that layers share is counted with the first of them.
     pub flash_bytes: u32,
     /// Bytes of the arena that only it uses, while it runs.
@@ -61,6 +67,58 @@ pub struct LayerReport {
     pub symbol: String,
     /// The symbol of the code that it shares with other layers, where its function only leads there.
     pub shares: Option<String>,
+}
+
+impl Report {
+    /// Says for each layer how its channels are rescaled.
+    pub(crate) fn set_rescaled(&mut self, by_layer: &[Rescaled]) {
+        for (layer, rescaled) in self.layers.iter_mut().zip(by_layer) {
+            layer.rescaled = *rescaled;
+            self.rescaled += *rescaled;
+        }
+    }
+}
+
+/// Channels by the operations that make bytes of their sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rescaled {
+    /// In two operations, saturation included.
+    pub in_2: usize,
+    /// In three.
+    pub in_3: usize,
+    /// In four.
+    pub in_4: usize,
+    /// In five.
+    pub in_5: usize,
+    /// As the reference says it, which takes more.
+    pub literal: usize,
+}
+
+impl From<short_requantize::Report> for Rescaled {
+    fn from(short_requantize::Report { short, literal }: short_requantize::Report) -> Self {
+        let [in_2, in_3, in_4, in_5] = short;
+        Self { in_2, in_3, in_4, in_5, literal }
+    }
+}
+
+impl AddAssign for Rescaled {
+    fn add_assign(&mut self, other: Self) {
+        self.in_2 += other.in_2;
+        self.in_3 += other.in_3;
+        self.in_4 += other.in_4;
+        self.in_5 += other.in_5;
+        self.literal += other.literal;
+    }
+}
+
+/// `56 in 2, 8 literally`; nothing where nothing is rescaled.
+impl fmt::Display for Rescaled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { in_2, in_3, in_4, in_5, literal } = *self;
+        let short = [(in_2, "in 2"), (in_3, "in 3"), (in_4, "in 4"), (in_5, "in 5")];
+        let all = short.into_iter().chain([(literal, "literally")]).filter(|(count, _)| *count > 0);
+        f.write_str(&all.map(|(count, how)| format!("{count} {how}")).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// What code reads and writes: where memory has wait states, they cost in proportion to this.

@@ -254,14 +254,16 @@ fn text(report: &Report) -> String {
         ("MACs", Align::Right),
         ("predicted cycles", Align::Right),
         ("flash", Align::Right),
+        ("channels rescaled", Align::Left),
     ]);
-    for LayerReport { name, op, shape: extents, macs, cycles, flash_bytes, .. } in &report.layers {
+    for LayerReport { name, op, shape: extents, macs, cycles, flash_bytes, rescaled, .. } in &report.layers {
         let [macs, cycles] = [*macs, *cycles].map(grouped);
-        table.row(vec![name.clone(), op.clone(), shape(extents), macs, cycles, bytes((*flash_bytes).into())]);
+        let flash = bytes((*flash_bytes).into());
+        table.row(vec![name.clone(), op.clone(), shape(extents), macs, cycles, flash, rescaled.to_string()]);
     }
     let [macs, cycles] = [report.macs, report.cycles].map(grouped);
-    let flash = bytes(report.flash_bytes.into());
-    table.row(vec!["in all".into(), String::new(), String::new(), macs, cycles, flash]);
+    let (flash, rescaled) = (bytes(report.flash_bytes.into()), report.rescaled.to_string());
+    table.row(vec!["in all".into(), String::new(), String::new(), macs, cycles, flash, rescaled]);
     format!("{}\n{}", table.text(), figures(report))
 }
 

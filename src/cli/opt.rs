@@ -11,8 +11,10 @@ use ir::loops::verify::{verify_at, verify_outline};
 use ir::loops::{self, Nest};
 use ir::text::Cursor;
 use passes::graph::{GraphPass, PIPELINE};
+use passes::loops::rescalings::rescalings;
 use passes::loops::{NestPass, PASSES, STEPS};
 use passes::schedule::Schedule;
+use tinyc::report::Rescaled;
 
 use super::table::{Align, Table};
 use super::{Failed, Outcome, print, read_text};
@@ -77,8 +79,12 @@ fn apply(steps: &str, text: &mut Text, printed: &mut String) -> Result<(), Diagn
         return Err(Diagnostic::new("steps are for loop nests, the file has a graph"));
     };
     for nest in nests(file) {
+        let mut rescaled = Rescaled::from(rescalings(nest));
         schedule.apply_to(nest, &mut |step, nest| {
-            let _ = write!(printed, "// After `{step}`:\n{nest}");
+            let before = std::mem::replace(&mut rescaled, rescalings(nest).into());
+            let changed =
+                if before == rescaled { String::new() } else { format!(", channels rescaled {rescaled}") };
+            let _ = write!(printed, "// After `{step}`{changed}:\n{nest}");
         })?;
     }
     Ok(())

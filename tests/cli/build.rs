@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{DIGITS, command, folder, refusal, shown, text, tinyc};
 
 /// The fields of the report and of its layers: programs rely on them.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "arena_bytes",
     "code_bytes",
     "cpu",
@@ -19,13 +19,14 @@ const FIELDS: [&str; 13] = [
     "macs",
     "memory",
     "model",
+    "rescaled",
     "scratch_bytes",
     "stack_bytes",
     "table_bytes",
     "weight_bytes",
 ];
-const LAYER_FIELDS: [&str; 9] =
-    ["cycles", "flash_bytes", "macs", "memory", "name", "op", "scratch_bytes", "shape", "symbol"];
+const LAYER_FIELDS: [&str; 10] =
+    ["cycles", "flash_bytes", "macs", "memory", "name", "op", "rescaled", "scratch_bytes", "shape", "symbol"];
 const MEMORY_FIELDS: [&str; 6] =
     ["flash_read_bytes", "flash_reads", "ram_read_bytes", "ram_reads", "ram_write_bytes", "ram_writes"];
 
@@ -138,6 +139,10 @@ fn the_report_for_programs_has_its_fields_and_adds_up() {
             let part: u64 = layers.iter().map(|layer| moved(layer)[&field].as_u64().unwrap()).sum();
             let around = whole.as_u64().unwrap() - part;
             assert!(around < 100, "{around} of {field} are in no layer");
+        }
+        for (how, whole) in report["rescaled"].as_object().unwrap() {
+            let part: u64 = layers.iter().map(|layer| layer["rescaled"][how].as_u64().unwrap()).sum();
+            assert_eq!(Some(part), whole.as_u64(), "{how}");
         }
         // What is not in a layer is the function that calls them all.
         let around = total("cycles") - sum("cycles");

@@ -59,6 +59,22 @@ fn the_schedule_in_use_gives_the_same_bytes() {
 }
 
 #[test]
+fn the_default_schedule_gives_the_same_bytes_as_its_text() {
+    let folder = folder();
+    let [object, file] = ["digits.o", "digits.sched"].map(|name| folder.path().join(name));
+    let build = |schedule: &str| {
+        let output = tinyc(["build", DIGITS, "-o", text(&object), "--schedule", schedule]);
+        assert!(output.status.success(), "{}", shown(&output));
+        std::fs::read(&object).unwrap()
+    };
+    let bytes = build("default");
+    std::fs::write(&file, shown(&tinyc(["build", DIGITS, "--emit", "schedule", "--schedule", "default"])))
+        .unwrap();
+    assert!(build(text(&file)) == bytes, "the printed schedule gives other code");
+    assert!(build("none") != bytes, "the default schedule changes the code");
+}
+
+#[test]
 fn a_schedule_changes_no_answer() {
     let folder = folder();
     let file = folder.path().join("digits.sched");
