@@ -1,124 +1,200 @@
-//! Random operators under random schedules: whatever the steps that are legal do, no bit of a result changes.
+//! Random operators, and chains of them, under random schedules: whatever the steps that are legal do, no bit of a result changes.
 //!
-//! After every step the nest prints, parses back, verifies and gives the results of the plain nest; after the last one it does
-//! so as native code too, and some cases as emitted code on the emulated cores. Illegal steps stand among the others. A failing case is shrunk to the steps that it takes, and
-//! its nest is in the message. `TINYC_TEST_ALL=1` runs more cases. Counts of each step are printed (`--nocapture`).
+//! After every step what is there prints, parses back, verifies and gives the results of the plain nests; after the last one it does
+//! so as native code too, and some cases as emitted code on the emulated cores. Illegal steps stand among the others: they are refused.
+//! A failing case is made smaller and kept as a file that runs first from then on (`kept`).
+//!
+//! `cargo test --test random_schedules -- --nocapture` prints how often each step was accepted and refused, what the graphs were like,
+//! and how channels are rescaled. `TINYC_TEST_ALL=1` runs four times as many cases.
 
+mod case;
+mod check;
 #[path = "../emitted/mod.rs"]
 mod emitted;
+mod features;
+mod kept;
+mod shrink;
 mod steps;
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use ir::diag::Diagnostic;
 use ir::graph::Graph;
-use ir::loops::text::parse_nest;
-use ir::loops::verify::verify;
-use ir::loops::{Nest, interp};
+use ir::loops::{Loop, Nest, Program, Stmt};
 use isel_thumb2::isa::Extension;
+use passes::loops::STEPS;
 use passes::loops::rescalings::rescalings;
 use passes::loops::short_requantize::Report;
-use passes::loops::step::{self, Step};
-use passes::loops::{STEPS, legalize};
-use passes::schedule::Schedule;
+use passes::loops::step::{Arg, Step};
+use passes::network::{self, Run};
 use rayon::prelude::*;
-use test_support::operators::{self, Rng, memory};
 
-/// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
-const WANTED_STEPS: (usize, usize) = (4, 9);
-const MOST_ATTEMPTS: usize = 8 * STEPS.len();
-/// Sets of data for each case.
-const N_DATA: u64 = 3;
+use case::{Apply, Counts, Recipe, Scope, Scoped};
+use check::{Checked, check, shipped};
+use emitted::Device;
+use features::FEATURES;
 
-/// From so many cases on every step must have been legal somewhere.
-const MANY_CASES: usize = 2000;
+/// Cases, and how many of them run on the emulated cores too.
+const N_CASES: (u64, usize) = (2000, 300);
+/// With `TINYC_TEST_ALL=1` so many times as many.
+const ALL: u64 = 4;
 /// Cases in one firmware.
-const BATCH: usize = 50;
+const BATCH: usize = 75;
+/// Of ten cases so many take five steps or more.
+const LONG_OF_TEN: usize = 6;
 
-/// What the operators are.
-const OPERATORS: [fn(&mut Rng) -> Option<Graph>; 11] = [
-    operators::convolution,
-    operators::convolution,
-    operators::neighbour_convolution,
-    operators::pointwise_convolution,
-    operators::pointwise_convolution,
-    operators::depthwise_convolution,
-    operators::fully_connected,
-    operators::addition,
-    operators::activation,
-    operators::average_pool,
-    operators::max_pool,
-];
-
-/// A nest with the legal steps that were found for it.
+/// A case that is right.
 struct Case {
     seed: u64,
-    plain: Nest,
-    /// The nest after the steps.
-    scheduled: Nest,
-    steps: Vec<Step>,
-    /// For each step, how often it was accepted and refused.
-    counts: BTreeMap<&'static str, [usize; 2]>,
+    recipe: Recipe,
+    graph: Graph,
+    counts: Counts,
+    checked: Checked,
 }
 
 #[test]
 fn random_schedules_change_no_result() {
-    let all = std::env::var_os("TINYC_TEST_ALL").is_some();
-    let (n_cases, n_emitted) = if all { (2400, 300) } else { (400, 50) };
+    let boards = emitted::ready();
+    run_kept(boards);
+    let times = if std::env::var_os("TINYC_TEST_ALL").is_some() { ALL } else { 1 };
+    let (n_cases, n_emitted) = (N_CASES.0 * times, N_CASES.1 * times as usize);
     let cases: Vec<Result<Case, String>> = (1..=n_cases).into_par_iter().map(checked).collect();
-    let (mut right, mut failures) = (Vec::new(), Vec::new());
-    for case in cases {
-        match case {
-            Ok(case) => right.push(case),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    let shown: Vec<&str> = failures.iter().take(3).map(String::as_str).collect();
-    assert!(failures.is_empty(), "{} of {n_cases} cases failed:\n{}", failures.len(), shown.join("\n"));
+    let (right, failures): (Vec<_>, Vec<_>) = cases.into_iter().partition(Result::is_ok);
+    let shown: Vec<String> = failures.into_iter().filter_map(Result::err).collect();
+    assert!(
+        shown.is_empty(),
+        "{} of {n_cases} cases failed:\n{}",
+        shown.len(),
+        shown[..shown.len().min(3)].join("\n")
+    );
+    let right: Vec<Case> = right.into_iter().filter_map(Result::ok).collect();
     report(&right);
-    if emitted::ready() {
-        right.retain(|case| !case.steps.is_empty());
-        let batches: Vec<&[Case]> = right[..n_emitted.min(right.len())].chunks(BATCH).collect();
+    if boards {
+        let emitted: Vec<&Case> =
+            right.iter().filter(|case| !case.recipe.steps.is_empty()).take(n_emitted).collect();
+        let batches: Vec<&[&Case]> = emitted.chunks(BATCH).collect();
         batches.par_iter().for_each(|batch| run_emitted(batch));
-        println!("{} cases right on all emulated cores", batches.iter().map(|b| b.len()).sum::<usize>());
+        println!("{} cases right on all emulated cores", emitted.len());
     }
+}
+
+/// The case of this number; an error is a failure, made smaller and kept.
+fn checked(seed: u64) -> Result<Case, String> {
+    let (recipe, counts) = case::draw(seed).map_err(|(recipe, _)| failure(seed, &recipe, &wrong_on_host))?;
+    let graph = recipe.graph().expect("it was drawn");
+    let plain = lowering::lower(&graph).expect("it was lowered");
+    match check(&plain, &recipe.steps, shipped) {
+        Ok(checked) => Ok(Case { seed, recipe, graph, counts, checked }),
+        Err(_) => Err(failure(seed, &recipe, &wrong_on_host)),
+    }
+}
+
+/// What is wrong with a case in the interpreter or as native code.
+fn wrong_on_host(recipe: &Recipe) -> Option<String> {
+    wrong_with(recipe, shipped)
+}
+
+fn wrong_with(recipe: &Recipe, apply: Apply) -> Option<String> {
+    match lowering::lower(&recipe.graph()?) {
+        Ok(plain) => check(&plain, &recipe.steps, apply).err(),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What is wrong with a case as emitted code.
+fn wrong_on(recipe: &Recipe, device: Device) -> Option<String> {
+    let plain = lowering::lower(&recipe.graph()?).ok()?;
+    let checked = check(&plain, &recipe.steps, shipped).ok()?;
+    emitted::run(&emitted_cases(0, &checked).ok()?, device).err()
+}
+
+/// Makes a failing case smaller, keeps it, and says what it is.
+fn failure(seed: u64, recipe: &Recipe, wrong: &dyn Fn(&Recipe) -> Option<String>) -> String {
+    let (recipe, failure) = shrink::smallest(recipe, wrong);
+    let failure = format!("case {seed}: {failure}");
+    match recipe.graph().map(|graph| lowering::lower(&graph)) {
+        Some(Ok(program)) => {
+            kept::keep(&kept::folder(), &format!("case_{seed}"), &program, &recipe.steps, &failure)
+        }
+        _ => format!("{failure}\n{recipe:?}"),
+    }
+}
+
+/// Cases that failed once.
+fn run_kept(boards: bool) {
+    for path in kept::files(&kept::folder()) {
+        let run = || -> Result<(), String> {
+            let (program, steps) = kept::read(&path)?;
+            let cases = emitted_cases(0, &check(&program, &steps, shipped)?)?;
+            emitted::DEVICES
+                .into_iter()
+                .filter(|_| boards)
+                .try_for_each(|device| emitted::run(&cases, device))
+        };
+        run().unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
+    }
+}
+
+/// The layers of a case that takes its data in turn: random, all least, all greatest elements.
+fn emitted_cases(seed: u64, checked: &Checked) -> Result<Vec<emitted::Case>, String> {
+    let layers = checked.layers.iter().enumerate();
+    let case = |(at, layer): (usize, &check::Scheduled)| {
+        let nest = Nest { name: format!("case_{seed}_{at}"), ..layer.nest.clone() };
+        let [random, least, greatest] = check::data(&layer.plain);
+        emitted::Case::new(nest, [random.clone(), least, random, greatest][seed as usize % 4].clone())
+    };
+    layers.map(case).collect()
 }
 
 /// Runs cases as emitted code, in one firmware for each core.
-fn run_emitted(cases: &[Case]) {
-    let case = |case: &Case| {
-        let nest = Nest { name: format!("case_{}", case.seed), ..case.scheduled.clone() };
-        emitted::Case::new(nest, memory(&case.plain, 1)).expect("it was run before")
-    };
-    let batch: Vec<emitted::Case> = cases.iter().map(case).collect();
+fn run_emitted(cases: &[&Case]) {
+    let batch = cases.iter().map(|case| emitted_cases(case.seed, &case.checked));
+    let batch: Vec<emitted::Case> =
+        batch.collect::<Result<Vec<_>, _>>().expect("they ran before").into_iter().flatten().collect();
     for device in
         emitted::DEVICES.into_iter().filter(|device| device.fpu == device.core().has(Extension::Fpu))
     {
-        let Err(failure) = emitted::run(&batch, device) else { continue };
-        let wrong = cases.iter().filter(|case| failure.contains(&format!("`@case_{}_", case.seed)));
-        let texts: Vec<String> = wrong
-            .map(|case| described(case.seed, &case.plain, &case.steps, "wrong as emitted code"))
-            .collect();
-        panic!("{}: {failure}\n{}", device.board.machine(), texts.join("\n"));
+        let Err(all) = emitted::run(&batch, device) else { continue };
+        let wrong = cases.iter().filter(|case| all.contains(&format!("`@case_{}_", case.seed)));
+        let texts: Vec<String> =
+            wrong.take(3).map(|case| failure(case.seed, &case.recipe, &|r| wrong_on(r, device))).collect();
+        panic!("{}: {all}\n{}", device.board.machine(), texts.join("\n"));
     }
 }
 
-/// Prints how often each step was legal; each must have been legal and illegal somewhere.
+/// Prints how often each step was legal, what the graphs had and how channels are rescaled; none of that is zero.
 fn report(cases: &[Case]) {
+    let nests = STEPS.iter().map(|def| def.name.to_string());
+    // Groups change no nest; `tests/share.rs` runs their code.
+    let networks = network::STEPS.iter().filter(|def| !matches!(def.run, Run::Group(_)));
+    let networks = networks.map(|def| format!("{} {}", def.run.scope(), def.name));
     println!("{:18} {:>9} {:>9}", "step", "accepted", "refused");
-    let mut never = Vec::new();
-    for def in STEPS {
+    let mut missed = Vec::new();
+    for name in nests.chain(networks) {
         let count = |which: usize| {
-            cases.iter().map(|case| case.counts.get(def.name).map_or(0, |count| count[which])).sum::<usize>()
+            cases.iter().map(|case| case.counts.get(&name).map_or(0, |count| count[which])).sum::<usize>()
         };
-        println!("{:18} {:>9} {:>9}", def.name, count(0), count(1));
+        println!("{name:18} {:>9} {:>9}", count(0), count(1));
         if count(0) == 0 || count(1) == 0 {
-            never.push(def.name);
+            missed.push(name);
         }
     }
+    for (name, has) in FEATURES {
+        let count = cases.iter().filter(|case| has(&case.graph)).count();
+        println!("{name:24} in {count} cases");
+        if count == 0 {
+            missed.push(name.into());
+        }
+    }
+    let long = cases.iter().filter(|case| case.checked.taken.len() >= 5).count();
+    report_rescalings(cases);
+    println!("{long} of {} cases took five steps or more", cases.len());
+    assert!(missed.is_empty(), "never accepted, never refused or never there: {missed:?}");
+    assert!(10 * long >= LONG_OF_TEN * cases.len(), "only {long} of {} cases took five steps", cases.len());
+}
+
+fn report_rescalings(cases: &[Case]) {
     let mut channels = [0; 5];
-    for case in cases {
-        let Report { short, literal } = rescalings(&case.scheduled);
+    for layer in cases.iter().flat_map(|case| &case.checked.layers) {
+        let Report { short, literal } = rescalings(&layer.nest);
         short.iter().chain([&literal]).zip(&mut channels).for_each(|(count, sum)| *sum += count);
     }
     let [two, three, four, five, literal] = channels;
@@ -126,155 +202,86 @@ fn report(cases: &[Case]) {
         "channels rescaled in 2, 3, 4, 5 operations: {two}, {three}, {four}, {five}; literally: {literal}"
     );
     assert!(two > 0 && three > 0 && four > 0 && literal > 0, "some form of rescaling never occurred");
-    let long = cases.iter().filter(|case| case.steps.len() >= 5).count();
-    println!("{long} of {} cases took five steps or more", cases.len());
-    let most_missed = if cases.len() < MANY_CASES { 2 } else { 0 }; // In a short run a step that is rarely legal may be missed.
-    assert!(never.len() <= most_missed, "never accepted or never refused: {never:?}");
-    assert!(10 * long >= 6 * cases.len(), "only {long} of {} cases took five steps", cases.len());
 }
 
-/// The case of this number; an error is a failure, shrunk.
-fn checked(seed: u64) -> Result<Case, String> {
-    let case = random_case(seed)?;
-    let failure = match check(&case.plain, &case.steps) {
-        Ok(scheduled) => return Ok(Case { scheduled, ..case }),
-        Err(failure) => failure,
-    };
-    let (steps, failure) = shrink(&case, failure);
-    Err(described(seed, &case.plain, &steps, &failure))
-}
-
-fn described(seed: u64, plain: &Nest, steps: &[Step], failure: &str) -> String {
-    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    format!("case {seed}: {failure}\n//! test steps {}\n{plain}", steps.join("; "))
-}
-
-fn random_case(seed: u64) -> Result<Case, String> {
-    let mut rng = Rng::new(seed);
-    let plain = loop {
-        if let Some(graph) = rng.of(&OPERATORS)(&mut rng) {
-            let program = lowering::lower(&graph).map_err(|error| format!("case {seed}: {error}"))?;
-            break program.layers.into_iter().next().expect("an operator has a layer").nest;
+/// A step that is wrong shows in the results, and what is left of the case is the step and a few numbers.
+#[test]
+fn a_wrong_step_is_found_made_small_and_kept() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut n_found = 0;
+    for seed in (1..200).filter(|seed| seed % 8 == 0) {
+        let Ok((mut recipe, _)) = case::draw(seed) else { continue };
+        let Some(step) = wrong_step(&recipe) else { continue };
+        let at =
+            recipe.steps.iter().position(|scoped| scoped.scope == step.scope).unwrap_or(recipe.steps.len());
+        recipe.steps.insert(at, step.clone());
+        if wrong_with(&recipe, with_wrong_step).is_none() {
+            continue; // Weights may be zero there, or clamps hide it.
         }
-    };
-    let scheduled = plain.clone();
-    let mut case = Case { seed, plain, scheduled, steps: Vec::new(), counts: BTreeMap::new() };
-    let wanted = rng.size(WANTED_STEPS.0, WANTED_STEPS.1);
-    let mut nest = case.plain.clone();
-    for _ in 0..MOST_ATTEMPTS {
-        if case.steps.len() >= wanted {
-            break;
-        }
-        for step in steps::random_steps(&nest, &mut rng) {
-            let def = STEPS.iter().find(|def| def.name == step.name).expect("it was made from the table");
-            let count = case.counts.entry(def.name).or_default();
-            case.steps.push(step);
-            let step = case.steps.last().expect("it was pushed");
-            match attempt(step, &nest) {
-                Err(panic) => return Err(described(seed, &case.plain, &case.steps, &panic)),
-                Ok(None) => {
-                    count[1] += 1;
-                    case.steps.pop();
-                }
-                Ok(Some(changed)) => {
-                    count[0] += 1;
-                    nest = changed;
-                }
-            }
-        }
+        n_found += 1;
+        let (small, failure) = shrink::smallest(&recipe, |recipe| wrong_with(recipe, with_wrong_step));
+        let program = lowering::lower(&small.graph().expect("it is legal")).expect("it is lowered");
+        assert_eq!(small.steps, [step], "{failure}");
+        assert!(elements(&program) <= 16, "case {seed} is left with {program}");
+
+        let text = kept::keep(folder.path(), &format!("case_{seed}"), &program, &small.steps, &failure);
+        let path = folder.path().join(format!("case_{seed}.tir"));
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        let (program, steps) = kept::read(&path).expect("it can be read");
+        assert!(check(&program, &steps, with_wrong_step).is_err(), "the file has the failure");
+        assert!(check(&program, &steps, shipped).is_ok(), "without the wrong step all is right");
     }
-    Ok(case)
+    assert!(n_found >= 5, "only {n_found} cases had the failure");
+    assert_eq!(kept::files(folder.path()).len(), n_found);
 }
 
-/// The nest after a step, `None` where it is refused, an error where it panics.
-fn attempt(step: &Step, nest: &Nest) -> Result<Option<Nest>, String> {
-    let mut changed = nest.clone();
-    let applied = catch_unwind(AssertUnwindSafe(|| step::apply(step, &mut changed)));
-    match applied {
-        Err(_) => Err(format!("`{step}` panics")),
-        Ok(Err(_)) => Ok(None),
-        Ok(Ok(())) => Ok(Some(changed)),
+/// `forget AXIS` for the first loop of a sum that runs twice or more, in the first layer.
+fn wrong_step(recipe: &Recipe) -> Option<Scoped> {
+    let is_layer = |scoped: &&Scoped| matches!(scoped.scope, Scope::Layer(_));
+    let program = lowering::lower(&recipe.graph()?).ok()?;
+    let nest = &program.layers[0].nest;
+    if recipe.steps.iter().filter(is_layer).count() < recipe.steps.len() {
+        return None; // The layer may be another one by then.
     }
+    let mut axis = None;
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::Reduce(reduce) = stmt {
+            axis = axis.or(reduce.loops.iter().find(|l| l.extent > 1).map(|l| l.var));
+        }
+    });
+    let name = nest.vars[axis?.idx()].clone();
+    let step = Step { name: "forget".into(), args: vec![Arg::Word(name)] };
+    Some(Scoped { scope: Scope::Layer(nest.name.clone()), step })
 }
 
-/// Applies those of the steps that are legal; everything is checked after each.
-fn check(plain: &Nest, steps: &[Step]) -> Result<Nest, String> {
-    check_text(steps)?;
-    let data: Vec<_> = (1..=N_DATA).map(|seed| memory(plain, seed)).collect();
-    let wanted = data.iter().map(|data| interpreted(plain, data)).collect::<Result<Vec<_>, _>>()?;
-    let mut nest = plain.clone();
-    for step in steps {
-        let Some(changed) = attempt(step, &nest)? else { continue };
-        check_nest(&changed, &data, &wanted).map_err(|error| format!("after `{step}`: {error}"))?;
-        nest = changed;
+/// What is shipped, and `forget AXIS`, which leaves out the last iteration of a loop of a sum.
+fn with_wrong_step(step: &Step, nest: &mut Nest) -> Result<(), Diagnostic> {
+    if step.name != "forget" {
+        return shipped(step, nest);
     }
-    let mut legal = nest.clone();
-    legalize(&mut legal).map_err(|error| format!("passes before selection: {error}"))?;
-    check_nest(&legal, &data, &wanted).map_err(|error| format!("before selection: {error}"))?;
-    let mut code = host::compile_nest(&legal).map_err(|error| format!("as native code: {error}"))?;
-    for (data, wanted) in data.iter().zip(&wanted) {
-        let mut memory = data.clone();
-        code.run(&mut slices(&mut memory)).map_err(|error| format!("as native code: {error}"))?;
-        if memory != *wanted {
-            return Err(format!("as native code: the results differ\n{legal}"));
+    let [Arg::Word(axis)] = &step.args[..] else { return Err(Diagnostic::new("no axis")) };
+    let vars = nest.vars.clone();
+    let mut n_shortened = 0;
+    shorten(&mut nest.body, &mut |l| {
+        if vars[l.var.idx()] == *axis && l.extent > 1 {
+            l.extent -= 1;
+            n_shortened += 1;
+        }
+    });
+    if n_shortened == 0 { Err(Diagnostic::new("no such loop")) } else { Ok(()) }
+}
+
+fn shorten(body: &mut [Stmt], change: &mut dyn FnMut(&mut Loop)) {
+    for stmt in body {
+        match stmt {
+            Stmt::For(_, body) => shorten(body, change),
+            Stmt::Reduce(reduce) => reduce.loops.iter_mut().for_each(&mut *change),
+            _ => {}
         }
     }
-    Ok(nest)
 }
 
-/// As a schedule the steps print, parse back and print the same.
-fn check_text(steps: &[Step]) -> Result<(), String> {
-    let lines: Vec<String> = steps.iter().map(|step| format!("  {step}\n")).collect();
-    let text = format!("schedule 1\nlayer *:\n{}", lines.concat());
-    let again = Schedule::parse(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
-    if again == text {
-        Ok(())
-    } else {
-        Err(format!("the schedule reads back as something else\n{text}{again}"))
-    }
-}
-
-type Memory = Vec<Vec<u8>>;
-
-fn check_nest(nest: &Nest, data: &[Memory], wanted: &[Memory]) -> Result<(), String> {
-    let errors = verify(nest);
-    if !errors.is_empty() {
-        return Err(format!("{errors:?}\n{nest}"));
-    }
-    let text = nest.to_string();
-    let again = parse_nest(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
-    if again != text {
-        return Err(format!("what is printed reads back as something else\n{text}\n{again}"));
-    }
-    for (data, wanted) in data.iter().zip(wanted) {
-        if interpreted(nest, data)? != *wanted {
-            return Err(format!("the results differ\n{nest}"));
-        }
-    }
-    Ok(())
-}
-
-fn interpreted(nest: &Nest, data: &Memory) -> Result<Memory, String> {
-    let mut memory = data.clone();
-    interp::run_checked(nest, &mut slices(&mut memory)).map_err(|error| format!("{error}\n{nest}"))?;
-    Ok(memory)
-}
-
-fn slices(memory: &mut Memory) -> Vec<&mut [u8]> {
-    memory.iter_mut().map(Vec::as_mut_slice).collect()
-}
-
-/// Leaves steps out as long as the case fails without them.
-fn shrink(case: &Case, failure: String) -> (Vec<Step>, String) {
-    let (mut steps, mut failure) = (case.steps.clone(), failure);
-    let mut at = 0;
-    while at < steps.len() {
-        let mut fewer = steps.clone();
-        fewer.remove(at);
-        match check(&case.plain, &fewer) {
-            Err(still) => (steps, failure) = (fewer, still),
-            Ok(_) => at += 1,
-        }
-    }
-    (steps, failure)
+/// All elements of all tensors.
+fn elements(program: &Program) -> usize {
+    program.tensors.iter().map(|tensor| tensor.ty.len()).sum()
 }

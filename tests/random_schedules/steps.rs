@@ -4,8 +4,9 @@ use ir::loops::{Buffer, Loop, Nest, Role, Stmt, VarId};
 use ir::ty::Ty;
 use passes::loops::STEPS;
 use passes::loops::edit::loops;
-use passes::loops::step::{Arg, Step, StepDef};
+use passes::loops::step::{Arg, Step};
 use passes::loops::winograd::winograd;
+use passes::network::ProgramStep;
 use test_support::operators::Rng;
 
 /// Orders that `permute` and its like take.
@@ -232,7 +233,19 @@ fn parsed(text: &str) -> Step {
 /// A step that looks legal for this nest more often than not.
 fn random_step(nest: &Nest, rng: &mut Rng) -> Step {
     let def = &STEPS[rng.size(0, STEPS.len() - 1)];
-    let mut args = Writer::new(nest, rng).args(def);
+    let mut args = Writer::new(nest, rng).args(def.usage);
+    if rng.pick(0, 11) == 0 {
+        damage(&mut args, rng);
+    }
+    Step { name: def.name.into(), args }
+}
+
+/// A step for a tensor or for a band, with numbers that rows of words and small maps suggest.
+pub fn random_network_step(def: &ProgramStep, nest: &Nest, rng: &mut Rng) -> Step {
+    let extent = rng.of(&[2, 4, 8]);
+    let mut writer = Writer::new(nest, rng);
+    writer.axes = vec![("none".into(), extent)];
+    let mut args = writer.args(def.usage);
     if rng.pick(0, 11) == 0 {
         damage(&mut args, rng);
     }
@@ -270,9 +283,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Of usages between `or` one is taken, words in brackets are left out half of the time, of words between bars one is taken.
-    fn args(&mut self, def: &StepDef) -> Vec<Arg> {
+    fn args(&mut self, usage: &str) -> Vec<Arg> {
         let mut args = Vec::new();
-        let usages: Vec<&str> = def.usage.split(" or ").collect();
+        let usages: Vec<&str> = usage.split(" or ").collect();
         let usage = self.rng.of(&usages);
         let usage = self.without_options(usage);
         let words: Vec<&str> = usage.split_whitespace().skip(1).collect();

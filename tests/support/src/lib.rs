@@ -5,6 +5,7 @@
 //! optional folder beside the repository. A golden case is a set of inputs with the outputs that the reference
 //! kernels give for them.
 
+pub mod chains;
 pub mod files;
 pub mod judge;
 pub mod networks;

@@ -13,18 +13,44 @@ use crate::Random;
 /// Channels of pointwise convolutions: odd ones, and those that divide often.
 const CHANNELS: [usize; 10] = [1, 2, 3, 4, 5, 7, 8, 9, 12, 16];
 
-/// Numbers that look random and are the same in every run.
-pub struct Rng(Random);
+/// Numbers that look random and are the same in every run; or given ones, of which smaller ones decide for what is smaller.
+pub struct Rng {
+    random: Random,
+    /// What is drawn instead of random numbers; behind the last one come zeros.
+    given: Option<Vec<u32>>,
+    drawn: Vec<u32>,
+}
 
 impl Rng {
     /// The numbers that belong to a seed.
     pub fn new(seed: u64) -> Self {
-        Self(Random(seed))
+        Self { random: Random(seed), given: None, drawn: Vec::new() }
     }
 
-    /// A number of `low..=high`.
+    /// What [`Self::drawn`] gave, or less.
+    pub fn replay(numbers: &[u32]) -> Self {
+        Self { given: Some(numbers.to_vec()), ..Self::new(0) }
+    }
+
+    /// All draws until now, each as its distance from the least that could be drawn.
+    pub fn drawn(&self) -> &[u32] {
+        &self.drawn
+    }
+
+    /// Other numbers, for data of any length: one draw decides about them.
+    pub fn fork(&mut self) -> Self {
+        Self::new(self.pick(0, 1 << 20) as u64)
+    }
+
+    /// A number of `low..=high`, at most 2³² of them.
     pub fn pick(&mut self, low: i64, high: i64) -> i64 {
-        low + self.0.below((high - low + 1) as usize) as i64
+        let count = (high - low + 1) as usize;
+        let number = match &self.given {
+            None => self.random.below(count),
+            Some(given) => given.get(self.drawn.len()).map_or(0, |number| *number as usize % count),
+        };
+        self.drawn.push(number as u32);
+        low + number as i64
     }
 
     /// A size of `low..=high`.
@@ -196,14 +222,17 @@ pub fn max_pool(rng: &mut Rng) -> Option<Graph> {
 
 /// A tensor of bytes: random ones, or nothing but extremes.
 pub fn bytes(rng: &mut Rng, ty: &TensorType) -> Tensor {
-    let kind = rng.pick(0, 5);
-    let byte = |rng: &mut Rng| match kind {
-        0 => -128,
-        1 => 127,
-        2 => rng.of(&[-128, 127]),
+    let kind = rng.pick(0, 8);
+    let mut rng = rng.fork();
+    let mut byte = || match kind {
+        0 => rng.of(&[0, 1, -1]),
+        1 => -128,
+        2 => 127,
+        3 => rng.of(&[-128, 127]),
+        4 => rng.of(&[-127, 127]),
         _ => rng.pick(-128, 127) as i8,
     };
-    let values: Vec<i8> = (0..ty.len()).map(|_| byte(rng)).collect();
+    let values: Vec<i8> = (0..ty.len()).map(|_| byte()).collect();
     Tensor::from_i8s(ty, &values)
 }
 
@@ -217,7 +246,8 @@ pub fn quantized(rng: &mut Rng, shape: &[usize]) -> TensorType {
 pub fn weights(rng: &mut Rng, shape: &[usize], axis: usize) -> Tensor {
     let mut ty = TensorType::quantized(Ty::I8, shape, rng.scale(0.003), 0);
     if rng.pick(0, 3) > 0 {
-        let around = rng.of(&[0.003, 0.003, 0.1, 1e-12]);
+        let around = rng.of(&[0.003, 0.003, 0.1, 40.0, 1e-12]);
+        let mut rng = rng.fork();
         let scales = (0..shape[axis]).map(|_| rng.scale(around)).collect();
         ty.quant = Quant::PerChannel { axis, scales };
     }
@@ -227,6 +257,7 @@ pub fn weights(rng: &mut Rng, shape: &[usize], axis: usize) -> Tensor {
 /// Biases of one random magnitude.
 pub fn biases(rng: &mut Rng, len: usize) -> Tensor {
     let reach = rng.of(&[10, 5000, 1 << 20]);
+    let mut rng = rng.fork();
     let values: Vec<i32> = (0..len).map(|_| rng.pick(-reach, reach) as i32).collect();
     Tensor::from_i32s(&TensorType::new(Ty::I32, &[len]), &values)
 }
@@ -256,8 +287,21 @@ fn pad(rng: &mut Rng, size: usize) -> [usize; 2] {
 
 /// The type of one or two images.
 pub fn image(rng: &mut Rng, channels: usize) -> TensorType {
-    let shape = [rng.of(&[1, 1, 1, 2]), rng.size(1, 9), rng.size(1, 9), channels];
-    quantized(rng, &shape)
+    let [rows, columns] = if rng.pick(0, 15) == 15 { [1, 1] } else { [rng.size(1, 9), rng.size(1, 9)] };
+    let images = rng.of(&[1, 1, 1, 2]);
+    quantized(rng, &[images, rows, columns, channels])
+}
+
+/// Data for each parameter: nothing but the least element, or the greatest.
+pub fn extreme(nest: &Nest, greatest: bool) -> Vec<Vec<u8>> {
+    let bytes = |buffer: &Buffer| {
+        let (low, high) = buffer.range().unwrap_or((0, 0));
+        let element = if greatest { high } else { low };
+        let mut bytes = element.to_le_bytes()[..buffer.elem.bytes()].repeat(buffer.map.len());
+        bytes.resize(buffer.bytes(), 0);
+        bytes
+    };
+    nest.params().map(|param| bytes(&nest.buffers[param.idx()])).collect()
 }
 
 /// Data for each parameter: mostly what is near a limit of the element, where rounding and saturation show.
@@ -278,7 +322,9 @@ pub fn memory(nest: &Nest, seed: u64) -> Vec<Vec<u8>> {
             (value, Some(_)) => low + (value - low).rem_euclid(high - low + 1),
         };
         let elements = (0..buffer.map.len()).map(|_| element().to_le_bytes());
-        elements.flat_map(|word| word[..buffer.elem.bytes()].to_vec()).collect::<Vec<u8>>()
+        let mut bytes: Vec<u8> = elements.flat_map(|word| word[..buffer.elem.bytes()].to_vec()).collect();
+        bytes.resize(buffer.bytes(), 0);
+        bytes
     };
     nest.params().map(|param| bytes(&nest.buffers[param.idx()])).collect()
 }

@@ -1,0 +1,255 @@
+//! What a random case is: numbers that decide about a graph, and steps for what it is lowered to.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ir::diag::Diagnostic;
+use ir::graph::Graph;
+use ir::loops::{Lifetime, Nest, Program};
+use passes::loops::STEPS;
+use passes::loops::step::{self, Step};
+use passes::network::{self, Run, Subject};
+use passes::schedule::{Content, Kind, Schedule, VERSION};
+use test_support::chains::chain;
+use test_support::operators::{self, Rng};
+
+use crate::steps::{random_network_step, random_steps};
+
+/// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
+const WANTED_STEPS: (usize, usize) = (4, 9);
+const MOST_ATTEMPTS: usize = 8 * STEPS.len();
+/// How often a chain tries steps for tensors, and for bands.
+const NETWORK_ATTEMPTS: (usize, usize) = (4, 3);
+
+/// What the graphs are: operators, and chains of them.
+const GRAPHS: [fn(&mut Rng) -> Option<Graph>; 13] = [
+    operators::pointwise_convolution,
+    operators::pointwise_convolution,
+    operators::convolution,
+    operators::convolution,
+    operators::neighbour_convolution,
+    operators::depthwise_convolution,
+    operators::fully_connected,
+    operators::addition,
+    operators::activation,
+    operators::average_pool,
+    operators::max_pool,
+    chain,
+    chain,
+];
+
+/// What a case is made from; less of it makes a smaller case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Decide about the graph; see [`Rng::replay`].
+    pub numbers: Vec<u32>,
+    /// Those for tensors first, then those for bands, then those for layers.
+    pub steps: Vec<Scoped>,
+}
+
+/// A step with what it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scoped {
+    pub scope: Scope,
+    pub step: Step,
+}
+
+/// What a step is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scope {
+    Network(Subject),
+    Layer(String),
+}
+
+/// A step is applied by this: what is shipped, or in one test a wrong one too.
+pub type Apply = fn(&Step, &mut Nest) -> Result<(), Diagnostic>;
+
+/// For each step, how often it was accepted and refused.
+pub type Counts = BTreeMap<String, [usize; 2]>;
+
+impl Recipe {
+    /// The graph; `None` where the numbers make no legal one.
+    pub fn graph(&self) -> Option<Graph> {
+        graph(&mut Rng::replay(&self.numbers))
+    }
+}
+
+impl Scope {
+    /// The line that begins the scope in a schedule.
+    fn heading(&self) -> String {
+        match self {
+            Scope::Network(subject) => format!("{} {}:", subject.scope(), subject.names().join(" ")),
+            Scope::Layer(name) => format!("layer {name}:"),
+        }
+    }
+}
+
+/// The steps as a schedule.
+pub fn schedule_text(steps: &[Scoped]) -> String {
+    let mut text = format!("schedule {VERSION}\n");
+    for (at, Scoped { scope, step }) in steps.iter().enumerate() {
+        if at == 0 || steps[at - 1].scope != *scope {
+            writeln!(text, "{}", scope.heading()).expect("text grows");
+        }
+        writeln!(text, "  {step}").expect("text grows");
+    }
+    text
+}
+
+/// The steps of a schedule that has names, no patterns, and no alternatives.
+pub fn steps_of(schedule: &Schedule) -> Vec<Scoped> {
+    let (mut steps, mut current) = (Vec::new(), None);
+    for line in &schedule.lines {
+        match &line.content {
+            Content::Blank => {}
+            Content::Scope(scope) => {
+                let first = scope.patterns[0].clone();
+                current = Some(match scope.kind {
+                    Kind::Tensor => Scope::Network(Subject::Tensor(first)),
+                    Kind::Band => Scope::Network(Subject::Band(scope.patterns.clone())),
+                    Kind::Group => Scope::Network(Subject::Group(scope.patterns.clone())),
+                    Kind::Layer => Scope::Layer(first),
+                });
+            }
+            Content::Steps(choices) => {
+                let scope = current.as_ref().expect("the parser refuses steps outside of scopes");
+                let step = |step: &Step| Scoped { scope: scope.clone(), step: step.clone() };
+                steps.extend(choices.iter().flat_map(|choice| &choice.steps).map(step));
+            }
+        }
+    }
+    steps
+}
+
+fn graph(rng: &mut Rng) -> Option<Graph> {
+    rng.of(&GRAPHS)(rng)
+}
+
+/// The case of a seed, with what became of the steps that it tried. An error is a case that fails already, with the reason.
+pub fn draw(seed: u64) -> Result<(Recipe, Counts), (Recipe, String)> {
+    let mut rng = Rng::new(seed);
+    let (numbers, graph) = loop {
+        let mut own = rng.fork();
+        if let Some(graph) = graph(&mut own) {
+            break (own.drawn().to_vec(), graph);
+        }
+    };
+    let recipe = Recipe { numbers, steps: Vec::new() };
+    let program = match lowering::lower(&graph) {
+        Ok(program) => program,
+        Err(error) => return Err((recipe, error.to_string())),
+    };
+    let mut drawing = Drawing { rng, recipe, program, counts: Counts::new() };
+    match drawing.steps() {
+        Ok(()) => Ok((drawing.recipe, drawing.counts)),
+        Err(panic) => Err((drawing.recipe, panic)),
+    }
+}
+
+/// A case to which steps are added.
+struct Drawing {
+    rng: Rng,
+    recipe: Recipe,
+    /// After the steps.
+    program: Program,
+    counts: Counts,
+}
+
+impl Drawing {
+    fn steps(&mut self) -> Result<(), String> {
+        if self.program.layers.len() > 1 {
+            for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.0) {
+                self.tensor_step()?;
+            }
+            for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.1) {
+                self.band_step()?;
+            }
+        }
+        let wanted = self.rng.size(WANTED_STEPS.0, WANTED_STEPS.1) + self.program.layers.len();
+        for _ in 0..MOST_ATTEMPTS {
+            if self.recipe.steps.len() >= wanted {
+                break;
+            }
+            let at = self.rng.size(0, self.program.layers.len() - 1);
+            for step in random_steps(&self.program.layers[at].nest, &mut self.rng) {
+                self.layer_step(at, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn layer_step(&mut self, at: usize, step: Step) -> Result<(), String> {
+        let nest = &self.program.layers[at].nest;
+        let (scope, key) = (Scope::Layer(nest.name.clone()), step.name.clone());
+        self.recipe.steps.push(Scoped { scope, step });
+        let step = &self.recipe.steps.last().expect("it was pushed").step;
+        let changed = attempt(step, nest, &step::apply)?;
+        let accepted = changed.is_some();
+        if let Some(nest) = changed {
+            self.program.layers[at].nest = nest;
+        }
+        self.count(key, accepted);
+        Ok(())
+    }
+
+    fn tensor_step(&mut self) -> Result<(), String> {
+        let inner = self.program.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Temporary);
+        let mut names: Vec<String> = inner.map(|tensor| tensor.name.clone()).collect();
+        if names.is_empty() || self.rng.pick(0, 11) == 0 {
+            names = self.program.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+        }
+        let subject = Subject::Tensor(self.rng.of(&names));
+        self.network_step(subject, "tensor", |run| matches!(run, Run::Tensor(_)))
+    }
+
+    fn band_step(&mut self) -> Result<(), String> {
+        let names: Vec<String> = self.program.layers.iter().map(|layer| layer.nest.name.clone()).collect();
+        if names.len() < 2 {
+            return Ok(());
+        }
+        let length = self.rng.size(2, names.len().min(3));
+        let from = self.rng.size(0, names.len() - length);
+        let subject = Subject::Band(names[from..from + length].to_vec());
+        self.network_step(subject, "band", |run| matches!(run, Run::Band(_)))
+    }
+
+    fn network_step(&mut self, subject: Subject, kind: &str, suits: fn(&Run) -> bool) -> Result<(), String> {
+        let defs: Vec<_> = network::STEPS.iter().filter(|def| suits(&def.run)).copied().collect();
+        let def = self.rng.of(&defs);
+        let step = random_network_step(&def, &self.program.layers[0].nest, &mut self.rng);
+        self.recipe.steps.push(Scoped { scope: Scope::Network(subject.clone()), step });
+        let step = &self.recipe.steps.last().expect("it was pushed").step;
+        let changed = attempt(step, &self.program, &|step: &Step, program: &mut Program| {
+            network::apply(step, program, &subject)
+        })?;
+        let accepted = changed.is_some();
+        if let Some(program) = changed {
+            self.program = program;
+        }
+        self.count(format!("{kind} {}", def.name), accepted);
+        Ok(())
+    }
+
+    /// A refused step is no part of the case.
+    fn count(&mut self, key: String, accepted: bool) {
+        self.counts.entry(key).or_default()[usize::from(!accepted)] += 1;
+        if !accepted {
+            self.recipe.steps.pop();
+        }
+    }
+}
+
+/// What a step makes of a nest or of a program, `None` where it is refused, an error where it panics.
+pub fn attempt<T: Clone>(
+    step: &Step,
+    before: &T,
+    apply: &dyn Fn(&Step, &mut T) -> Result<(), Diagnostic>,
+) -> Result<Option<T>, String> {
+    let mut changed = before.clone();
+    match catch_unwind(AssertUnwindSafe(|| apply(step, &mut changed))) {
+        Err(_) => Err(format!("`{step}` panics")),
+        Ok(Err(_)) => Ok(None),
+        Ok(Ok(())) => Ok(Some(changed)),
+    }
+}
