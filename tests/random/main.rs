@@ -1,12 +1,15 @@
 //! Random nests: the interpreter, native code of the host and emitted code on both cores agree to the last bit.
 //!
-//! A nest that fails is made smaller and shown as a run file, which then belongs into `tests/run`. `TINYC_TEST_ALL=1`
-//! runs ten times as many.
+//! A nest that fails is made smaller and kept as a run file in `tests/random/kept`, which runs first from then on.
+//! `TINYC_TEST_ALL=1` runs ten times as many.
 
 mod choices;
 #[path = "../emitted/mod.rs"]
 mod emitted;
 mod generate;
+
+use std::fs;
+use std::path::PathBuf;
 
 use choices::{numbers, shrink};
 use emitted::{Case, DEVICES};
@@ -14,6 +17,7 @@ use ir::loops::Prim;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
 use rayon::prelude::*;
+use test_support::repository;
 
 /// Decisions of one nest.
 const NUMBERS: usize = 1000;
@@ -27,7 +31,26 @@ fn n_nests() -> u64 {
 #[test]
 fn all_agree() {
     let ready = emitted::ready();
+    run_kept(ready);
     (0..n_nests() / BATCH).into_par_iter().for_each(|number| run_batch(number * BATCH, ready));
+}
+
+/// Where nests are kept that failed once.
+fn folder() -> PathBuf {
+    repository().join("tests/random/kept")
+}
+
+fn run_kept(ready: bool) {
+    let Ok(entries) = fs::read_dir(folder()) else { return };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    paths.sort();
+    for path in paths {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let run = case_of(&text).and_then(|case| {
+            DEVICES.iter().filter(|_| ready).try_for_each(|device| emitted::run(&[case.clone()], *device))
+        });
+        run.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
+    }
 }
 
 /// Runs the nests of some seeds in one firmware for each device.
@@ -68,8 +91,11 @@ fn everything_is_reached() {
 
 /// The nest of these numbers, after native code has agreed with the interpreter.
 fn case(numbers: &[u32]) -> Result<Case, String> {
-    let text = generate::run_file(numbers);
-    let file = RunFile::parse(&text).map_err(|error| format!("the generator is wrong: {error}"))?;
+    case_of(&generate::run_file(numbers))
+}
+
+fn case_of(text: &str) -> Result<Case, String> {
+    let file = RunFile::parse(text).map_err(|error| format!("the generator is wrong: {error}"))?;
     let nest = &file.nests[0];
     if let Some(error) = verify(nest).first() {
         return Err(format!("the generator is wrong: {error}"));
@@ -88,9 +114,12 @@ fn case(numbers: &[u32]) -> Result<Case, String> {
     Ok(case)
 }
 
-/// Makes a failure smaller and panics with it.
+/// Makes a failure smaller, keeps it and panics with it.
 fn report(seed: u64, failure: &mut dyn FnMut(&[u32]) -> Option<String>) -> ! {
     let smaller = shrink(numbers(seed + 1, NUMBERS), 300, &mut |numbers| failure(numbers).is_some());
     let text = generate::run_file(&smaller);
-    panic!("seed {seed}: {}\n{text}", failure(&smaller).unwrap_or_default());
+    let path = folder().join(format!("seed_{seed}.tir"));
+    let kept = fs::create_dir_all(folder()).and_then(|()| fs::write(&path, &text));
+    let place = kept.map_or_else(|error| format!("not kept: {error}"), |()| path.display().to_string());
+    panic!("seed {seed}: {}\n--> {place}\n{text}", failure(&smaller).unwrap_or_default());
 }
