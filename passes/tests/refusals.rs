@@ -44,7 +44,9 @@ fn every_step_says_why_it_is_refused() {
     compare_with_file(&repository().join("tests/refusals.snap"), &out).unwrap();
 }
 
+/// The message says what was found, the help what would be legal.
 fn show(what: &str, error: &Diagnostic, out: &mut String) {
+    assert!(error.help.is_some(), "nobody learns from this what would be legal: {what}: {}", error.message);
     write!(out, "\n  {what}\n    {}\n", error.message).unwrap();
     if let Some(help) = &error.help {
         writeln!(out, "    help: {help}").unwrap();

@@ -35,7 +35,7 @@ pub const STEP: StepDef = StepDef {
     run: |nest, args| {
         let buffer = args.buffer(nest, 0)?;
         if args.get(1) != Some(&Arg::Word("at".into())) {
-            return Err(args.misuse("no `at`".into()));
+            return Err(args.missing("`at` and an axis"));
         }
         let axis = args.axis(nest, 2)?;
         carry(nest, buffer, axis, is_parked(args, 3)?)

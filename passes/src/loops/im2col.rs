@@ -46,7 +46,7 @@ pub const STEP: StepDef = StepDef {
     summary: "Put what each pixel of a tile reads in a row of a panel, and make its loops one",
     run: |nest, args| {
         let window = Window::of(nest, args)?;
-        let Some(axis) = window.axis else { return Err(args.misuse("no axis".into())) };
+        let Some(axis) = window.axis else { return Err(args.missing("`at` and an axis")) };
         im2col(nest, &window, axis).map_err(|error| window.named("im2col", error))
     },
 };

@@ -56,7 +56,7 @@ pub const STEP: StepDef = StepDef {
         args.at_most(5)?;
         let (column, taps, size) = (args.axis(nest, 0)?, args.axis(nest, 1)?, args.int(2)?);
         if args.get(3) != Some(&Arg::Word("at".into())) {
-            return Err(args.misuse("so few arguments".into()));
+            return Err(args.missing("two axes, a size, `at` and an axis"));
         }
         kronecker(nest, column, taps, size, args.axis(nest, 4)?)
     },

@@ -110,7 +110,8 @@ impl Producer {
             Site::Reduction(..) => None,
         });
         let Some(body) = body.flatten() else {
-            return Err(Diagnostic::new("it is a loop of a reduction"));
+            return Err(Diagnostic::new("it is a loop of a reduction")
+                .help("legal for the loop that fills what the reduction reads"));
         };
         let mut sums = Sums { nest, axis, loads: Vec::new(), locals: BTreeMap::new() };
         let mut stores: Vec<(&Access, Sum)> = Vec::new();
@@ -326,7 +327,8 @@ impl Sums<'_> {
         if apart.as_constant() == Some(1) && moving == 1 {
             Ok(())
         } else {
-            Err(Diagnostic::new(format!("the bytes of `{name}` do not follow each other along it")))
+            Err(Diagnostic::new(format!("the bytes of `{name}` do not follow each other along it"))
+                .help("legal along the innermost dimension; `stage … dims (…)` puts another one there"))
         }
     }
 
@@ -402,6 +404,7 @@ fn places(
     let position = (0..last).find(numbers);
     position.map(|position| (first.buffer, position)).ok_or_else(|| {
         Diagnostic::new(format!("its stores do not write each a position of its own in `{name}`"))
+            .help("legal where the stores have the numbers of one dimension between them, each once")
     })
 }
 
@@ -417,7 +420,8 @@ fn offset(ranges: &[Interval]) -> Result<i64, Diagnostic> {
         if raised.low < 0 || !halves.hold_signed(&[raised, *range]) {
             let message =
                 format!("sums from {} to {} with {offset} added are no halfwords", range.low, range.high);
-            return Err(Diagnostic::new(message));
+            return Err(Diagnostic::new(message)
+                .help("legal for sums of fewer bytes: `winograd 2`, or smaller factors"));
         }
     }
     Ok(offset)

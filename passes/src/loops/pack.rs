@@ -127,8 +127,11 @@ pub fn constant(nest: &Nest, name: &str) -> Result<BufferId, Diagnostic> {
     found.ok_or_else(|| {
         let names: Vec<&str> =
             nest.buffers.iter().filter(|buffer| buffer.is_const()).map(|b| b.name.as_str()).collect();
-        Diagnostic::new(format!("no constant is called `{name}`"))
-            .help(format!("the constants are {}", names.join(", ")))
+        let help = match names[..] {
+            [] => "the nest has no constants".into(),
+            _ => format!("the constants are {}", names.join(", ")),
+        };
+        Diagnostic::new(format!("no constant is called `{name}`")).help(help)
     })
 }
 

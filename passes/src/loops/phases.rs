@@ -41,7 +41,7 @@ pub const STEP: StepDef = StepDef {
     run: |nest, args| {
         let axes = args.axes(nest, 0)?;
         if axes.is_empty() {
-            return Err(args.misuse("no axis".into()));
+            return Err(args.missing("an axis"));
         }
         phases(nest, &axes)
     },

@@ -227,10 +227,10 @@ fn check_flow(nest: &Nest, stages: &[Stage]) -> Result<(), Diagnostic> {
         }
         let later = |reader: &Stage| looks_up(&reader.body, stage.writes);
         if early || stages[at + 1..].iter().any(later) {
-            return Err(Diagnostic::new(format!(
-                "`{}` is not read by rows behind what writes it",
-                buffer.name
-            )));
+            let message = format!("`{}` is not read by rows behind what writes it", buffer.name);
+            return Err(
+                Diagnostic::new(message).help("legal where statements behind it load its elements, by index")
+            );
         }
     }
     Ok(())

@@ -71,11 +71,14 @@ pub enum By {
 pub fn scale(nest: &mut Nest, weights: BufferId, by: By) -> Result<(), Diagnostic> {
     let name = nest.buffers[weights.idx()].name.clone();
     let refused = |why: String| Diagnostic::new(format!("cannot scale `{name}`: {why}"));
-    let sum = sum_of(nest, weights).map_err(&refused)?;
+    let only = "legal for a constant whose products make up one sum, `a = add a, mul(sext(…), sext(…))`";
+    let sum = sum_of(nest, weights).map_err(|why| refused(why).help(only))?;
     let (factors, register) = match by {
-        By::Number(factor) => {
-            (fixed(factor).ok_or_else(|| refused(format!("the factor is {factor}")))?, Vec::new())
-        }
+        By::Number(factor) => (
+            fixed(factor)
+                .ok_or_else(|| refused(format!("the factor is {factor}")).help("legal: 2 and more"))?,
+            Vec::new(),
+        ),
         By::Auto => {
             let rescaled = rescaled(nest, sum.local)
                 .map_err(|error| refused(error.message).help("a number can be given: `scale … by 2`"))?;
@@ -418,7 +421,8 @@ fn check(scaled: &Nest, made: BufferId, sum: &Sum, name: &str) -> Result<(), Dia
             }
         })?;
     }
-    if fits { Ok(()) } else { Err(refused("its sums times the factor may leave a word".into())) }
+    let help = "a smaller factor, or `auto`, which finds those that fit";
+    if fits { Ok(()) } else { Err(refused("its sums times the factor may leave a word".into()).help(help)) }
 }
 
 /// Whether an element of a constant, stored by one statement, is not what its expression gives.

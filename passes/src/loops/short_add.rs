@@ -71,7 +71,9 @@ fn with_products(nest: &mut Nest, products: [Products; 2]) -> Result<usize, Diag
         }
     });
     match (found, replaced) {
-        (0, _) => Err(Diagnostic::new("no stored byte is a function of one or two loaded bytes")),
+        (0, _) => Err(Diagnostic::new("no stored byte is a function of one or two loaded bytes").help(
+            "legal where each byte that is stored depends on two loads of bytes at most, and on constants",
+        )),
         (_, 0) => Err(Diagnostic::new(
             "cannot shorten: no function of one or two bytes is a scaled sum, and longer than one",
         )

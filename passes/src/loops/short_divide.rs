@@ -43,7 +43,8 @@ pub fn short_divide(nest: &mut Nest) -> Result<usize, Diagnostic> {
     let mut done = 0;
     let all = quotients(&nest.body);
     if all.iter().all(Option::is_none) {
-        return Err(Diagnostic::new("no stored value is a quotient of one sum and a literal"));
+        return Err(Diagnostic::new("no stored value is a quotient of one sum and a literal")
+            .help("legal for averages: `y[…] = … div(…, N) …` of one sum"));
     }
     let mut refused = None;
     for (at, quotient) in all.iter().enumerate() {
@@ -57,7 +58,8 @@ pub fn short_divide(nest: &mut Nest) -> Result<usize, Diagnostic> {
         }
     }
     match (done, refused) {
-        (0, Some(why)) => Err(Diagnostic::new(format!("cannot shorten the division: {why}"))),
+        (0, Some(why)) => Err(Diagnostic::new(format!("cannot shorten the division: {why}"))
+            .help("legal where the sum is bounded, and what is stored never falls while it grows")),
         _ => Ok(done),
     }
 }

@@ -96,7 +96,10 @@ pub fn with_shift(nest: &mut Nest, any: bool, shift: Option<i32>) -> Result<Repo
     }
     match first_refusal {
         Some(refusal) if report.short == [0; 4] => Err(refusal),
-        None if report.short == [0; 4] => Err(Diagnostic::new("nothing is rescaled by `requantize` here")),
+        None if report.short == [0; 4] => {
+            let help = "legal once for each layer, where sums become bytes";
+            Err(Diagnostic::new("nothing is rescaled by `requantize` here").help(help))
+        }
         _ => Ok(report),
     }
 }
@@ -361,7 +364,8 @@ pub(super) fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalin
     if unknown {
         return Err(Diagnostic::new(
             "cannot shorten `requantize`: its multipliers and shifts are not constant",
-        ));
+        )
+        .help("legal for literals and for elements of constants"));
     }
     if differs {
         return Err(Diagnostic::new("cannot shorten `requantize`: its multipliers are no table here")

@@ -43,9 +43,11 @@ pub fn split_reduction(nest: &mut Nest, axis: VarId, parts: u32) -> Result<(), D
     let cannot = |reason: String| Diagnostic::new(format!("cannot split `{name}` into {parts}: {reason}"));
     let around = loop_of(nest, axis);
     if parts < 2 || parts > around.extent {
-        return Err(
-            cannot(format!("its extent is {}", around.extent)).help("legal: 2 parts up to the extent")
-        );
+        let help = match around.extent {
+            0 | 1 => "legal for loops of two iterations or more".into(),
+            extent => format!("legal: 2 to {extent} parts"),
+        };
+        return Err(cannot(format!("its extent is {}", around.extent)).help(help));
     }
     if !is_summed(&nest.body, axis, false) {
         return Err(cannot("it is no loop of a reduction".into())

@@ -140,6 +140,11 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The error that an argument is not there.
+    pub fn missing(&self, what: &str) -> Diagnostic {
+        Diagnostic::new(format!("`{}` needs {what}", self.name)).help(format!("usage: `{}`", self.usage))
+    }
+
     /// The error that the arguments do not fit the step.
     pub fn misuse(&self, found: String) -> Diagnostic {
         Diagnostic::new(format!("`{}` does not take {found}", self.name))

@@ -50,10 +50,12 @@ pub fn table(nest: &mut Nest) -> Result<usize, Diagnostic> {
         Some(lookup(function, buffer))
     });
     match (found, replaced) {
-        (0, _) => Err(Diagnostic::new("no stored byte is a function of one loaded byte")),
+        (0, _) => Err(Diagnostic::new("no stored byte is a function of one loaded byte")
+            .help("legal where each byte that is stored depends on one load of a byte, and on constants")),
         (_, 0) => Err(Diagnostic::new(
             "cannot make a table: every function of one byte takes no longer than a lookup",
-        )),
+        )
+        .help("legal where there are operations to save; leave it as it is")),
         _ => Ok(replaced),
     }
 }

@@ -76,7 +76,9 @@ pub fn winograd(nest: &mut Nest, outputs: u32, tiles: u32, channels: Option<u32>
         ..error
     };
     let Some(algorithm) = Algorithm::of(outputs) else {
-        return Err(named(Diagnostic::new("there are tiles of 2 and of 4 outputs")));
+        return Err(named(
+            Diagnostic::new("there are no such tiles").help("legal: `winograd 2`, `winograd 4`"),
+        ));
     };
     let convolution = site::find(nest).map_err(named)?;
     let build = plan(nest, algorithm, convolution, tiles, channels).map_err(named)?;
@@ -112,7 +114,8 @@ fn plan(
         .all(|range| range.is_within(Interval::of_type(Ty::I16)))
     {
         let name = &nest.buffers[convolution.x.buffer.idx()].name;
-        return Err(Diagnostic::new(format!("combinations of `{name}` do not fit in `i16`")));
+        return Err(Diagnostic::new(format!("combinations of `{name}` do not fit in `i16`"))
+            .help("legal for inputs that are bytes; of larger ones `winograd 2` takes less"));
     }
     let sums = convolution.sums(nest)?;
     let scale = algorithm.scale * algorithm.scale;

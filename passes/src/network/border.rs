@@ -49,7 +49,10 @@ pub fn border(program: &mut Program, tensor: usize) -> Result<(), Diagnostic> {
         visit_loads(&mut nest.body.clone(), &mut Extents::new(), &mut |access, around| {
             let (true, Some(border)) = (access.buffer == user.param, access.border) else { return };
             if nest.buffers[user.param.idx()].shape != old.extents {
-                error = Some(cannot(format!("`{}` reads it with another shape", nest.name)));
+                let error_of = cannot(format!("`{}` reads it with another shape", nest.name));
+                error = Some(
+                    error_of.help(format!("let that layer copy what it reads: `border` for `{}`", nest.name)),
+                );
                 return;
             }
             if let Some(value) = value.filter(|value| *value != border) {

@@ -51,7 +51,7 @@ fn order(args: &Args, rank: usize) -> Result<Vec<usize>, Diagnostic> {
         }
         Some(Arg::List(order)) => order.iter().map(|dim| *dim as usize).collect(),
         Some(other) => return Err(args.misuse(format!("`{other}` there"))),
-        None => return Err(args.misuse("so few arguments".into())),
+        None => return Err(args.missing("an order")),
     };
     let mut once = order.clone();
     once.sort_unstable();

@@ -34,6 +34,8 @@ pub const STEP: ProgramStep = ProgramStep {
     }),
 };
 
+const SAME: &str = "legal for the same statements, operations and types after all steps; constants, shapes and extents may differ";
+
 /// Lets the layers of these numbers, in ascending order, run the code of the first of them.
 pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> {
     let [first, others @ ..] = layers else { return Ok(()) };
@@ -52,6 +54,7 @@ pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> 
         let other = &program.layers[*layer].nest;
         shareable(&program.layers[*first].nest, other).map_err(|error| Diagnostic {
             message: format!("`{}` is not like `{name}`: {}", other.name, error.message),
+            help: error.help.or(Some(SAME.into())),
             ..error
         })?;
     }

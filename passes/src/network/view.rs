@@ -223,7 +223,9 @@ impl View<'_> {
             split(&access.index, shape, self.own)
         } else {
             let message = "it is read beyond its edges, with another shape";
-            return Err(Diagnostic::new(message));
+            return Err(
+                Diagnostic::new(message).help("let the layer copy what it reads: `border` for the layer")
+            );
         };
         let by = |dim: usize| i64::from(self.new.before[dim]) - i64::from(self.old.before[dim]);
         let index: Vec<Index> = index.iter().enumerate().map(|(dim, index)| index.offset(by(dim))).collect();
@@ -237,7 +239,8 @@ impl View<'_> {
             Some(value) if index.iter().zip(&self.new.extents).all(is_inside) => {
                 if value != i64::from(self.around) {
                     let message = format!("beyond its edges it reads {value}, not {}", self.around);
-                    return Err(Diagnostic::new(message));
+                    return Err(Diagnostic::new(message)
+                        .help("let the layer copy what it reads: `border` for the layer"));
                 }
                 None
             }

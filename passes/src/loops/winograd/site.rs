@@ -84,12 +84,14 @@ impl Convolution {
             _ => return Err(Diagnostic::new("its sum starts with more than one value")),
         };
         if read(&w).is_none() || !is_constant(nest, &w, &[n, ky, kx, k.var]) {
-            return Err(Diagnostic::new("its weights are no constants, the same at all rows and columns"));
+            return Err(Diagnostic::new("its weights are no constants, the same at all rows and columns")
+                .help("legal before weights are packed or hoisted"));
         }
         if !is_constant(nest, &init, &[n]) {
             return Err(Diagnostic::new(
                 "its sums start with no constants, the same at all rows and columns",
-            ));
+            )
+            .help("legal: `init { a = b[…] }`, which only the channel moves"));
         }
         if !independent(stmt) || stores_to(std::slice::from_ref(stmt), x.buffer) {
             return Err(Diagnostic::new("its iterations read what others write"));
@@ -233,7 +235,8 @@ fn windows(
         return Err(Diagnostic::new("its rows and columns are not apart"));
     };
     if [ky.extent, kx.extent] != [TAPS as u32; 2] {
-        return Err(Diagnostic::new(format!("its window is {} by {}, not 3 by 3", ky.extent, kx.extent)));
+        let message = format!("its window is {} by {}, not 3 by 3", ky.extent, kx.extent);
+        return Err(Diagnostic::new(message).help("other windows: `im2col`, `implicit-gemm` or `kronecker`"));
     }
     Ok(([(*row, ky.var), (*column, kx.var)], k.clone()))
 }
