@@ -47,7 +47,10 @@ fn run_kept(ready: bool) {
     for path in paths {
         let text = fs::read_to_string(&path).expect("it can be read");
         let run = case_of(&text).and_then(|case| {
-            DEVICES.iter().filter(|_| ready).try_for_each(|device| emitted::run(&[case.clone()], *device))
+            DEVICES
+                .iter()
+                .filter(|_| ready)
+                .try_for_each(|device| emitted::run(std::slice::from_ref(&case), *device))
         });
         run.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
     }

@@ -236,7 +236,9 @@ fn group(scope: &Scope, layers: &[String]) -> Result<Vec<String>, Diagnostic> {
     match &names[..] {
         [only] => {
             let message = format!("the group has one layer, `{only}`, expected two or more");
-            Err(Diagnostic::new(message).at(scope.place))
+            Err(Diagnostic::new(message)
+                .at(scope.place)
+                .help(format!("the layers are {}", layers.join(", "))))
         }
         _ => Ok(names),
     }
