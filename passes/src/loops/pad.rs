@@ -61,7 +61,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let stored = nest.stored();
     let mut constants = Vec::new();
     let mut grown = Grown::new();
-    let result = products(&mut body, &mut |value| {
+    let result = products(&mut body, axis, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
         if filled.contains(&x.buffer) {
             return Err("what it reads is filled while the loops around run; pad before that");
@@ -189,11 +189,17 @@ fn take_body(nest: &mut Nest, axis: VarId) -> Vec<Stmt> {
 /// Calls `f` for the product that each statement of a block adds to what it sets; anything else is refused.
 fn products<'r>(
     block: &mut [Stmt],
+    axis: VarId,
     f: &mut dyn FnMut(&mut Expr) -> Result<(), &'r str>,
 ) -> Result<(), &'r str> {
     block.iter_mut().try_for_each(|stmt| match stmt {
-        Stmt::For(_, body) => products(body, f),
+        Stmt::For(_, body) => products(body, axis, f),
         Stmt::Set(local, at, Expr::Op { prim: Prim::Add, args, .. }) => {
+            let mut used = Vec::new();
+            at.iter().for_each(|index| index.vars(&mut used));
+            if used.contains(&axis) {
+                return Err("each iteration adds to a sum of its own");
+            }
             let itself = Expr::Local(*local, at.clone());
             match args.iter().position(|arg| *arg == itself) {
                 Some(sum) => f(&mut args[1 - sum]),

@@ -27,7 +27,7 @@
 //! statement, and what fills the surroundings of its result, writes what others see; and where COUNT divides its rows.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Atom, BufferId, Index, Loop, Nest, Role, Stmt, VarId};
+use ir::loops::{Access, Atom, BufferId, Index, Loop, Nest, Role, Stmt, VarId};
 
 use super::edit::{Extents, fresh_var, rename_locals, rename_vars, substitute, visit_loads};
 use super::ring::ring;
@@ -194,6 +194,19 @@ fn row_of(nest: &Nest, buffer: BufferId, index: &[Index]) -> Index {
     index.get(dim).cloned().unwrap_or(Index::constant(0))
 }
 
+/// How many rows a load of a word may reach further than its first element.
+fn further_rows(nest: &Nest, access: &Access, range: &dyn Fn(VarId) -> (i64, i64)) -> i64 {
+    let buffer = &nest.buffers[access.buffer.idx()];
+    let more = (access.ty.bytes() / buffer.elem.bytes().max(1)) as i64 - 1;
+    let rows = buffer.shape.iter().position(|extent| *extent > 1).unwrap_or(0);
+    let Some((innermost, extent)) = buffer.map.dims.last().filter(|_| more > 0) else { return 0 };
+    let mut used = Vec::new();
+    innermost.vars(&mut used);
+    let (_, high) = innermost.substitute(&|dim| access.index[dim.idx()].clone()).range(range);
+    let along_rows = used.iter().any(|dim| dim.idx() == rows);
+    if along_rows || high + more >= i64::from(*extent) { more } else { 0 }
+}
+
 /// Everything that a statement writes.
 fn stores(stmt: &Stmt) -> Vec<(BufferId, Vec<Index>)> {
     let mut found = Vec::new();
@@ -264,9 +277,9 @@ fn furthest(nest: &Nest, stage: &Stage, buffer: BufferId, iterations: u32) -> Op
     let mut around: Extents = stage.axis.iter().map(|axis| (*axis, iterations)).collect();
     visit_accesses(&mut stage.body.clone(), &mut around, &mut |access, around| {
         if access.buffer == buffer {
-            let row = row_of(nest, buffer, &access.index);
-            let (_, high) = row.range(&|var| (0, i64::from(around[&var]) - 1));
-            furthest = furthest.max(Some(high));
+            let range = |var: VarId| (0, i64::from(around[&var]) - 1);
+            let (_, high) = row_of(nest, buffer, &access.index).range(&range);
+            furthest = furthest.max(Some(high + further_rows(nest, access, &range)));
         }
     });
     furthest
