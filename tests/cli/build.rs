@@ -25,8 +25,19 @@ const FIELDS: [&str; 14] = [
     "table_bytes",
     "weight_bytes",
 ];
-const LAYER_FIELDS: [&str; 10] =
-    ["cycles", "flash_bytes", "macs", "memory", "name", "op", "rescaled", "scratch_bytes", "shape", "symbol"];
+const LAYER_FIELDS: [&str; 11] = [
+    "cycles",
+    "flash_bytes",
+    "macs",
+    "memory",
+    "name",
+    "op",
+    "rescaled",
+    "scratch_bytes",
+    "shape",
+    "shares",
+    "symbol",
+];
 const MEMORY_FIELDS: [&str; 6] =
     ["flash_read_bytes", "flash_reads", "ram_read_bytes", "ram_reads", "ram_write_bytes", "ram_writes"];
 
