@@ -102,7 +102,8 @@ impl Encoding {
         let buffer = &mut nest.buffers[self.param.idx()];
         let is_byte = |[low, high]: [i32; 2]| low >= BYTE[0] && high <= BYTE[1];
         if self.ty == Ty::I16 && !buffer.values.is_some_and(is_byte) {
-            return Err(Diagnostic::new("it holds values that no byte has"));
+            return Err(Diagnostic::new("it holds values that no byte has")
+                .help("legal for tensors that were bytes before: `encode i16` is taken back"));
         }
         (buffer.elem, buffer.values) = (Ty::I8, None);
         replace_reads(&mut nest.body, self.param, &|read| Some(self.loaded_byte(read.access())));
