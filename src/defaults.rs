@@ -1,8 +1,9 @@
 //! The default schedule: of the drafts that the rules have for each layer, the smallest of those with about the fewest
 //! predicted cycles, as far as there is room in flash. Layers with the same code share it.
 //!
-//! Without a budget of the user's there is room for the weights, two numbers for each channel, and 24 KB of code. An algorithm that
-//! computes with other weights than the model has, of which there are more, is free of that: it is chosen where it is fastest.
+//! Without a budget of the user's there is room for a quarter more than weights and biases, and for 24 KB of code, and no layer is to
+//! be much slower for that. An algorithm that computes with other weights than the model has, of which there are more, is free of
+//! that: it is chosen where it is fastest.
 
 mod choose;
 mod price;
@@ -17,7 +18,7 @@ use isel_thumb2::layer;
 use passes::defaults::{Draft, Traits};
 use passes::schedule::Schedule;
 
-use self::choose::{Body, Price, choose};
+use self::choose::{Body, Limit, Price, choose};
 use self::price::Pricer;
 use crate::flash::weights;
 use crate::pipeline::Budget;
@@ -28,9 +29,7 @@ use crate::ram;
 const FAST: Repeats = Repeats { steps: 16, blocks: 64, copies: 8 };
 /// Where flash is short.
 const SMALL: Repeats = Repeats { steps: 6, blocks: 0, copies: 4 };
-/// Of the numbers that a channel has in a model, a bias, a multiplier and a shift, the shift goes into the code.
-const NUMBERS_KEPT: usize = 2;
-/// All of them.
+/// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// Bytes of code that a model may take where the user sets no budget.
 const CODE_BYTES: usize = 24 * 1024;
@@ -60,7 +59,8 @@ impl Repeats {
 
 /// The schedule for a lowered program, within a budget if that can be.
 pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> Result<Schedule, Diagnostic> {
-    let (flash, in_full) = (budget.flash.unwrap_or_else(|| allowance(program)), budget.flash.is_some());
+    let in_full = budget.flash.is_some();
+    let flash = budget.flash.map_or_else(|| Limit::Soft(allowance(program)), Limit::Hard);
     let most = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
     let (pricer, mut arena, mut has_small) = (Pricer::new(options), most, false);
     let mut drafts = within(program, pricer.drafts(program, &FAST.on(options.core)), arena);
@@ -128,18 +128,18 @@ fn charges(layers: &[Vec<(Price, Draft)>], in_full: bool) -> Vec<Vec<Price>> {
     layers.iter().map(of_layer).collect()
 }
 
-/// Bytes of flash where the user sets no budget.
+/// Bytes of flash that are enough where the user sets no budget: a quarter more than weights and biases, and code.
 fn allowance(program: &Program) -> usize {
     let of_layer = |layer: &Layer| -> usize {
         let weights = weights(&layer.nest);
         let bytes = |(at, buffer): (usize, &Buffer)| match &buffer.role {
             Role::Const(Init::Data(data)) if weights.contains(&BufferId::new(at)) => data.len(),
-            Role::Const(Init::Data(data)) => data.len() * NUMBERS_KEPT / NUMBERS_OF_CHANNEL,
+            Role::Const(Init::Data(data)) => data.len() / NUMBERS_OF_CHANNEL,
             _ => 0,
         };
         layer.nest.buffers.iter().enumerate().map(bytes).sum()
     };
-    program.layers.iter().map(of_layer).sum::<usize>() + CODE_BYTES
+    program.layers.iter().map(of_layer).sum::<usize>() * 5 / 4 + CODE_BYTES
 }
 
 /// The scopes that let layers with the same code share it.

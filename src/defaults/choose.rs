@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
-/// What smaller code may cost at most.
+/// What smaller code may cost at most where there is room.
 const SLOWER_BY_PERCENT: u64 = 3;
+/// What it may cost at most where room is short but nobody insists.
+const SOFTLY_SLOWER_BY_PERCENT: u64 = 25;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
 const GLUE_BYTES: usize = 32;
 /// Bytes that a layer takes that shares its code: it passes a table of numbers.
@@ -45,12 +47,25 @@ pub struct Chosen {
     pub is_short: bool,
 }
 
-/// Drafts for layers, which take at most `budget` bytes if that can be.
-pub fn choose(layers: &[Vec<Price>], budget: usize) -> Chosen {
+/// Bytes that layers are to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All layers are to take at most so many bytes, whatever that costs.
+    Hard(usize),
+    /// So many bytes are enough, but no layer is to be more than a quarter slower for it.
+    Soft(usize),
+}
+
+/// Drafts for layers, which take at most so many bytes if that can be.
+pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
+    let (budget, slower_by_percent) = match limit {
+        Limit::Hard(bytes) => (bytes, None),
+        Limit::Soft(bytes) => (bytes, Some(SOFTLY_SLOWER_BY_PERCENT)),
+    };
     let mut now = State::new(layers);
     let is_short = now.flash > budget;
     if is_short {
-        let moves = moves(layers);
+        let moves = moves(layers, slower_by_percent);
         while now.flash > budget {
             let saving =
                 moves.iter().map(|change| (now.gain(change), change)).filter(|(gain, _)| gain.bytes > 0);
@@ -78,12 +93,19 @@ fn best(prices: &[Price]) -> Option<usize> {
 type Move = Vec<(usize, usize)>;
 
 /// Every draft for its layer alone, and every code for all layers that can have it.
-fn moves(layers: &[Vec<Price>]) -> Vec<Move> {
+fn moves(layers: &[Vec<Price>], slower_by_percent: Option<u64>) -> Vec<Move> {
+    let fastest: Vec<u64> =
+        layers.iter().map(|prices| prices.iter().map(|price| price.cycles).min().unwrap_or(0)).collect();
+    let is_fast_enough = |(layer, draft): &(usize, usize)| {
+        let limit = slower_by_percent.map(|percent| fastest[*layer] * (100 + percent));
+        limit.is_none_or(|limit| layers[*layer][*draft].cycles * 100 <= limit)
+    };
     let all = || {
         layers
             .iter()
             .enumerate()
             .flat_map(|(layer, prices)| (0..prices.len()).map(move |draft| (layer, draft)))
+            .filter(is_fast_enough)
     };
     let mut together: BTreeMap<Body, BTreeMap<usize, usize>> = BTreeMap::new();
     for (layer, draft) in all() {
@@ -200,7 +222,7 @@ mod tests {
 
     fn chosen(layers: &[&[Price]], budget: usize) -> Vec<Option<usize>> {
         let layers: Vec<Vec<Price>> = layers.iter().map(|prices| prices.to_vec()).collect();
-        choose(&layers, budget + layers.len() * GLUE_BYTES).drafts
+        choose(&layers, Limit::Hard(budget + layers.len() * GLUE_BYTES)).drafts
     }
 
     /// Two layers: the first has a small draft that is much slower, the second one that is a little slower.
@@ -226,6 +248,13 @@ mod tests {
     fn a_budget_that_cannot_be_met_gives_the_smallest() {
         assert_eq!(two(1), [Some(1), Some(1)]);
         assert_eq!(chosen(&[&[]], 1), [None]);
+    }
+
+    #[test]
+    fn nobody_insists_on_a_soft_budget() {
+        let layers = [vec![price(100, 90), price(120, 60), price(300, 30)]];
+        assert_eq!(choose(&layers, Limit::Soft(1)).drafts, [Some(1)]);
+        assert_eq!(choose(&layers, Limit::Hard(1)).drafts, [Some(2)]);
     }
 
     #[test]
