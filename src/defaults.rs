@@ -1,8 +1,8 @@
 //! The default schedule: of the drafts that the rules have for each layer, the smallest of those with about the fewest
 //! predicted cycles, as far as there is room in flash. Layers with the same code share it.
 //!
-//! Without a budget of the user's there is room for a quarter more than weights and biases, and for 24 KB of code, and no layer is to
-//! be much slower for that. An algorithm that computes with other weights than the model has, of which there are more, is free of
+//! Without a budget of the user's there is room for a quarter more than weights and biases, and for 22 KB of code, unless
+//! that makes the whole more than a little slower. An algorithm that computes with other weights than the model has, of which there are more, is free of
 //! that: it is chosen where it is fastest.
 
 mod choose;
@@ -31,8 +31,8 @@ const FAST: Repeats = Repeats { steps: 16, blocks: 64, copies: 8 };
 const SMALL: Repeats = Repeats { steps: 6, blocks: 0, copies: 4 };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
-/// Bytes of code that a model may take where the user sets no budget.
-const CODE_BYTES: usize = 24 * 1024;
+/// Bytes of code that a model may take where the user sets no budget; what leads from layer to layer comes to it.
+const CODE_BYTES: usize = 22 * 1024;
 /// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
 const STACK_BYTES: usize = 256;
 
