@@ -31,6 +31,7 @@ struct Row {
     model: String,
     core: &'static dyn Core,
     total: Pair,
+    /// Those that the judge sees in one part, on pipelined cores.
     functions: Vec<(String, Pair)>,
 }
 
@@ -129,7 +130,9 @@ fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     };
     assert_eq!(counted, judged.mem, "loads and stores of {} on {}", model.name, core.name());
     let total = Pair { predicted: compiled.report.cycles, judged: judged.cycles };
-    Some(Row { model: model.name.clone(), core, total, functions: functions(&compiled, &judged) })
+    let mut functions = functions(&compiled, &judged);
+    functions.retain(|(symbol, _)| is_exact(core) || !judged.is_parted(symbol));
+    Some(Row { model: model.name.clone(), core, total, functions })
 }
 
 /// Runs one inference.

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+/// QEMU translates no block beyond a page, so the judge sees one that goes on there as two.
+const PAGE_BYTES: u32 = 4096;
 /// What the judge runs.
 const TOOLS: [&str; 3] = ["python3", "qemu-system-arm", "llvm-mc-19"];
 /// Seconds that one inference may take; an emulated core executes some hundred million instructions in one.
@@ -28,6 +30,8 @@ pub struct Judged {
 pub struct JudgedFunction {
     /// Its symbol.
     pub name: String,
+    /// Where it begins.
+    addr: u32,
     /// Cycles of all its calls.
     pub cycles: u64,
 }
@@ -80,5 +84,16 @@ impl Judged {
     /// Cycles of a function; none that never ran.
     pub fn of(&self, symbol: &str) -> u64 {
         self.functions.iter().find(|function| function.name == symbol).map_or(0, |function| function.cycles)
+    }
+
+    /// Whether a function goes on from one page to the next. On pipelined cores the judge then takes a loop around that place for one of
+    /// two blocks, which overlap otherwise than one.
+    pub fn is_parted(&self, symbol: &str) -> bool {
+        let Some(function) = self.functions.iter().find(|function| function.name == symbol) else {
+            return false;
+        };
+        let behind = self.functions.iter().map(|other| other.addr).filter(|addr| *addr > function.addr);
+        let end = behind.min().unwrap_or(u32::MAX);
+        function.addr / PAGE_BYTES != (end - 1) / PAGE_BYTES
     }
 }
