@@ -1,5 +1,7 @@
 //! Everything that must hold of a case: after every step what is printed parses back, verifies and gives the results of the plain nests.
 
+use std::fmt::Display;
+
 use ir::loops::interp::{self, Checks, Runner};
 use ir::loops::text::{parse_nest, parse_program};
 use ir::loops::verify::{verify, verify_program};
@@ -121,16 +123,22 @@ fn inputs(program: &Program) -> Vec<Memory> {
     vec![sizes.iter().map(|size| random.bytes(*size)).collect(), all(-128), all(127)]
 }
 
+/// What is printed parses, and prints the same again.
+fn reads_back<T: Display, E: Display>(printed: &T, parse: fn(&str) -> Result<T, E>) -> Result<(), String> {
+    let text = printed.to_string();
+    let again = parse(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
+    if again != text {
+        return Err(format!("what is printed reads back as something else\n{text}\n{again}"));
+    }
+    Ok(())
+}
+
 fn check_nest(nest: &Nest, data: &[Memory], wanted: &[Memory]) -> Result<(), String> {
     let errors = verify(nest);
     if !errors.is_empty() {
         return Err(format!("{errors:?}\n{nest}"));
     }
-    let text = nest.to_string();
-    let again = parse_nest(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
-    if again != text {
-        return Err(format!("what is printed reads back as something else\n{text}\n{again}"));
-    }
+    reads_back(nest, parse_nest)?;
     for (data, wanted) in data.iter().zip(wanted) {
         if interpreted(nest, data)? != *wanted {
             return Err(format!("the results differ\n{nest}"));
@@ -144,11 +152,7 @@ fn check_program(program: &Program, inputs: &[Memory], wanted: &[Memory]) -> Res
     if !errors.is_empty() {
         return Err(format!("{errors:?}\n{program}"));
     }
-    let text = program.to_string();
-    let again = parse_program(&text).map_err(|error| format!("{error}\n{text}"))?.to_string();
-    if again != text {
-        return Err(format!("what is printed reads back as something else\n{text}\n{again}"));
-    }
+    reads_back(program, parse_program)?;
     for (data, wanted) in inputs.iter().zip(wanted) {
         if run(program, data)? != *wanted {
             return Err(format!("the outputs differ\n{program}"));

@@ -20,8 +20,8 @@
 //! Legal where each channel has such a form and it takes no more than what [`super::expand_composites`] writes. `short-requantize any`
 //! shortens what it can and refuses only if that is nothing.
 //!
-//! Without more the shift is the greatest that all channels have, and a smaller multiplier lowers that of the others: six to eight bits are
-//! mostly exact. `short-requantize shift 7` asks for one; `common-shift` finds the one that several rescalings, or layers, have in common.
+//! Without more the shift is a multiple of four, so that layers agree, where such a one is proven; else the greatest that all channels
+//! have. A smaller multiplier lowers that of the others: six to eight bits are mostly exact. `short-requantize shift 7` asks for one; `common-shift` finds the one that several rescalings, or layers, have in common.
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
