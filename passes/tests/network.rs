@@ -1,4 +1,6 @@
-//! Runs `tests/network/*.tir`: each case is a program, a scope with steps for it, and the program that it becomes.
+//! Runs `tests/network/*.tir`: each case is a program, scopes with steps, and the program that it becomes. Between scopes stands `then`.
+//!
+//! The schedule in use says the same, reads back, and does the same.
 
 use std::process::ExitCode;
 
@@ -24,15 +26,20 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
     }
     let before = parse_program(&case.input).map_err(|error| error.to_string())?;
     expect_right(&before)?;
-    let words = case.args.join(" ");
-    let (scope, steps) = words.split_once(": ").ok_or("expected a scope and steps")?;
     let mut after = before.clone();
-    let applied = Schedule::parse(&format!("schedule 1\n{scope}:\n  {steps}\n"))
-        .and_then(|schedule| schedule.apply(&mut after, &mut |_, _| {}));
-    if let Err(mut error) = applied {
-        error.place = None; // In a comment, of no use here.
-        return Ok(Outcome::refused(case, &error));
-    }
+    let schedule = Schedule::parse(&schedule(&case.args.join(" "))?);
+    let applied = schedule.and_then(|schedule| {
+        schedule.apply(&mut after, &mut |_, _| {})?;
+        schedule.in_use(&before)
+    });
+    let in_use = match applied {
+        Ok(in_use) => in_use,
+        Err(mut error) => {
+            error.place = None; // In a comment, of no use here.
+            return Ok(Outcome::refused(case, &error));
+        }
+    };
+    expect_same(&in_use, &before, &after)?;
     expect_right(&after)?;
     let text = after.to_string();
     if parse_program(&text).map(|parsed| parsed.to_string()) != Ok(text.clone()) {
@@ -47,6 +54,27 @@ fn rewrite(case: &Case) -> Result<Outcome, String> {
         }
     }
     Ok(Outcome::printed(text))
+}
+
+/// The text of a schedule whose scopes are separated by `then`.
+fn schedule(words: &str) -> Result<String, String> {
+    let mut text = String::from("schedule 1\n");
+    for part in words.split(" then ") {
+        let (scope, steps) = part.split_once(": ").ok_or("expected a scope and steps")?;
+        text += &format!("{scope}:\n  {steps}\n");
+    }
+    Ok(text)
+}
+
+fn expect_same(in_use: &Schedule, before: &Program, after: &Program) -> Result<(), String> {
+    let text = in_use.to_string();
+    let again = Schedule::parse(&text).map_err(|error| format!("{error}\n{text}"))?;
+    if again.to_string() != text {
+        return Err(format!("the schedule in use does not read back\n{text}"));
+    }
+    let mut found = before.clone();
+    again.apply(&mut found, &mut |_, _| {}).map_err(|error| format!("{error}\n{text}"))?;
+    if found == *after { Ok(()) } else { Err(format!("the schedule in use does something else\n{text}")) }
 }
 
 fn expect_right(program: &Program) -> Result<(), String> {

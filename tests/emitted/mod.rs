@@ -16,7 +16,7 @@ use ir::loops::{BufferId, Nest, Role, interp};
 use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::cores::{CORES, Core};
 use isel_thumb2::layer::{ALLOCATORS, ORDERS, Options, Order};
-use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_layer};
+use isel_thumb2::program::{CompiledLayer, Job, Object, Settings, assemble, compile_group, compile_layer};
 use isel_thumb2::regalloc::{Allocator, Belady, Regalloc2};
 use isel_thumb2::schedule::{REGISTERS, Style};
 use passes::schedule::{Schedule, VERSION};
@@ -75,6 +75,8 @@ pub struct Case {
     pub before: Vec<Vec<u8>>,
     /// By parameter, after.
     pub after: Vec<Vec<u8>>,
+    /// How many cases further in front the one is whose code it runs, if it has none of its own.
+    pub shares: Option<usize>,
 }
 
 impl Case {
@@ -91,7 +93,7 @@ impl Case {
         for pass in passes::loops::PASSES {
             (pass.run)(&mut nest).map_err(|error| error.to_string())?;
         }
-        Ok(Self { nest, before, after })
+        Ok(Self { nest, before, after, shares: None })
     }
 }
 
@@ -212,12 +214,36 @@ fn compile_with(
     fpu: bool,
     rivals: Rivals,
 ) -> Result<Vec<CompiledLayer>, String> {
-    let layout = Layout::new(cases);
-    let layer = |(case, offsets): (&Case, BTreeMap<BufferId, u32>)| {
-        compile_layer(&Job { nest: &case.nest, offsets, lines: &[], line: 0 }, &settings(core, fpu, rivals))
-            .map_err(|error| format!("`@{}`: {error}", case.nest.name))
+    let offsets = Layout::new(cases).offsets;
+    let settings = settings(core, fpu, rivals);
+    let job = |number: &usize| Job {
+        nest: &cases[*number].nest,
+        offsets: offsets[*number].clone(),
+        lines: &[],
+        line: 0,
     };
-    cases.iter().zip(layout.offsets).map(layer).collect()
+    let mut layers: Vec<(usize, CompiledLayer)> = Vec::new();
+    for group in groups(cases) {
+        let jobs: Vec<Job> = group.iter().map(job).collect();
+        let compiled = compile_group(&jobs, &settings)
+            .map_err(|error| format!("`@{}`: {error}", cases[group[0]].nest.name))?;
+        layers.extend(group.into_iter().zip(compiled));
+    }
+    layers.sort_by_key(|(number, _)| *number);
+    Ok(layers.into_iter().map(|(_, layer)| layer).collect())
+}
+
+/// The numbers of the cases, those with one code together.
+fn groups(cases: &[Case]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        let first = case.shares.map(|back| number - back);
+        match groups.iter_mut().find(|group| Some(group[0]) == first) {
+            Some(group) => group.push(number),
+            None => groups.push(vec![number]),
+        }
+    }
+    groups
 }
 
 /// The object of layers that were compiled for the Cortex-M4.

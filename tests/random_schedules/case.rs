@@ -9,9 +9,9 @@ use ir::graph::Graph;
 use ir::loops::{Lifetime, Nest, Program};
 use passes::loops::STEPS;
 use passes::loops::step::{self, Step};
-use passes::network::{self, Run, Subject};
+use passes::network::{self, ProgramStep, Run, Subject, share};
 use passes::schedule::{Content, Kind, Schedule, VERSION};
-use test_support::chains::chain;
+use test_support::chains::{alike, chain};
 use test_support::operators::{self, Rng};
 
 use crate::steps::{random_network_step, random_steps};
@@ -19,11 +19,13 @@ use crate::steps::{random_network_step, random_steps};
 /// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
 const WANTED_STEPS: (usize, usize) = (4, 9);
 const MOST_ATTEMPTS: usize = 8 * STEPS.len();
-/// How often a chain tries steps for tensors, and for bands.
-const NETWORK_ATTEMPTS: (usize, usize) = (4, 3);
+/// How often a chain tries steps for tensors, for bands and for groups.
+const NETWORK_ATTEMPTS: (usize, usize, usize) = (4, 3, 2);
+/// How often it tries steps for all layers of a kind at once, which leaves them alike.
+const COMMON_ATTEMPTS: usize = 24;
 
 /// What the graphs are: operators, and chains of them.
-const GRAPHS: [fn(&mut Rng) -> Option<Graph>; 13] = [
+const GRAPHS: [fn(&mut Rng) -> Option<Graph>; 15] = [
     operators::pointwise_convolution,
     operators::pointwise_convolution,
     operators::convolution,
@@ -37,6 +39,8 @@ const GRAPHS: [fn(&mut Rng) -> Option<Graph>; 13] = [
     operators::max_pool,
     chain,
     chain,
+    alike,
+    alike,
 ];
 
 /// What a case is made from; less of it makes a smaller case.
@@ -44,7 +48,7 @@ const GRAPHS: [fn(&mut Rng) -> Option<Graph>; 13] = [
 pub struct Recipe {
     /// Decide about the graph; see [`Rng::replay`].
     pub numbers: Vec<u32>,
-    /// Those for tensors first, then those for bands, then those for layers.
+    /// In the order in which they apply.
     pub steps: Vec<Scoped>,
 }
 
@@ -158,14 +162,46 @@ struct Drawing {
 
 impl Drawing {
     fn steps(&mut self) -> Result<(), String> {
-        if self.program.layers.len() > 1 {
-            for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.0) {
-                self.tensor_step()?;
-            }
-            for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.1) {
-                self.band_step()?;
+        let group = self.group();
+        // Layers that are alike are mostly left so.
+        let alike = group.as_ref().is_some_and(|group| self.alike(group)) && self.rng.pick(0, 7) > 0;
+        if self.program.layers.len() > 1 && !alike {
+            self.network_steps()?;
+        }
+        if let Some(group) = self.group() {
+            self.common_steps(&group)?;
+        }
+        if !alike {
+            self.layer_steps()?;
+        }
+        if self.program.layers.len() > 1 && !alike && self.rng.pick(0, 3) == 0 {
+            self.network_steps()?; // Tensors that layers see in their own ways by then.
+        }
+        for _ in 0..NETWORK_ATTEMPTS.2 {
+            if let Some(group) = self.group() {
+                self.group_step(group, "share")?;
             }
         }
+        Ok(())
+    }
+
+    /// Whether layers could share their code as they are.
+    fn alike(&self, group: &[usize]) -> bool {
+        let nest = |at: usize| &self.program.layers[at].nest;
+        group[1..].iter().all(|at| share::shareable(nest(group[0]), nest(*at)).is_ok())
+    }
+
+    fn network_steps(&mut self) -> Result<(), String> {
+        for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.0) {
+            self.tensor_step()?;
+        }
+        for _ in 0..self.rng.size(0, NETWORK_ATTEMPTS.1) {
+            self.band_step()?;
+        }
+        Ok(())
+    }
+
+    fn layer_steps(&mut self) -> Result<(), String> {
         let wanted = self.rng.size(WANTED_STEPS.0, WANTED_STEPS.1) + self.program.layers.len();
         for _ in 0..MOST_ATTEMPTS {
             if self.recipe.steps.len() >= wanted {
@@ -179,6 +215,63 @@ impl Drawing {
         Ok(())
     }
 
+    /// Steps for all layers of a group, with a step for the group among them; those that leave the layers unlike are mostly left out.
+    fn common_steps(&mut self, group: &[usize]) -> Result<(), String> {
+        let shift_at = self.rng.size(0, COMMON_ATTEMPTS);
+        let mut alike = self.alike(group);
+        for attempt in 0..COMMON_ATTEMPTS {
+            if attempt == shift_at {
+                self.group_step(group.to_vec(), "common-shift")?;
+            }
+            for step in random_steps(&self.program.layers[group[0]].nest, &mut self.rng) {
+                self.common_step(group, step, &mut alike)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A step for each layer of a group, unless one of them refuses it; `alike` says whether they could share their code.
+    fn common_step(&mut self, group: &[usize], step: Step, alike: &mut bool) -> Result<(), String> {
+        let mut changed = Vec::new();
+        for at in group {
+            let nest = &self.program.layers[*at].nest;
+            self.recipe.steps.push(Scoped { scope: Scope::Layer(nest.name.clone()), step: step.clone() });
+            changed.extend(attempt(&step, nest, &step::apply)?);
+        }
+        let accepted = changed.len() == group.len();
+        if accepted && *alike {
+            *alike = changed[1..].iter().all(|nest| share::shareable(&changed[0], nest).is_ok());
+            if !*alike && self.rng.pick(0, 7) > 0 {
+                *alike = true;
+                self.recipe.steps.truncate(self.recipe.steps.len() - group.len());
+                return Ok(());
+            }
+        }
+        if accepted {
+            for (at, nest) in group.iter().zip(changed) {
+                self.program.layers[*at].nest = nest;
+            }
+        }
+        self.count(step.name, accepted, group.len());
+        Ok(())
+    }
+
+    /// Two or more layers of one kind, mostly; any layers otherwise.
+    fn group(&mut self) -> Option<Vec<usize>> {
+        let layers = &self.program.layers;
+        if layers.len() < 2 {
+            return None;
+        }
+        let first = self.rng.size(0, layers.len() - 2);
+        let any = self.rng.pick(0, 9) == 0;
+        let is_like = |at: &usize| any || layers[*at].op == layers[first].op;
+        let mut group: Vec<usize> = (first..layers.len()).filter(is_like).collect();
+        if group.len() > 2 && self.rng.pick(0, 3) == 0 {
+            group.pop();
+        }
+        (group.len() > 1).then_some(group)
+    }
+
     fn layer_step(&mut self, at: usize, step: Step) -> Result<(), String> {
         let nest = &self.program.layers[at].nest;
         let (scope, key) = (Scope::Layer(nest.name.clone()), step.name.clone());
@@ -189,7 +282,7 @@ impl Drawing {
         if let Some(nest) = changed {
             self.program.layers[at].nest = nest;
         }
-        self.count(key, accepted);
+        self.count(key, accepted, 1);
         Ok(())
     }
 
@@ -200,7 +293,7 @@ impl Drawing {
             names = self.program.tensors.iter().map(|tensor| tensor.name.clone()).collect();
         }
         let subject = Subject::Tensor(self.rng.of(&names));
-        self.network_step(subject, "tensor", |run| matches!(run, Run::Tensor(_)))
+        self.any_network_step(subject, |run| matches!(run, Run::Tensor(_)))
     }
 
     fn band_step(&mut self) -> Result<(), String> {
@@ -211,13 +304,24 @@ impl Drawing {
         let length = self.rng.size(2, names.len().min(3));
         let from = self.rng.size(0, names.len() - length);
         let subject = Subject::Band(names[from..from + length].to_vec());
-        self.network_step(subject, "band", |run| matches!(run, Run::Band(_)))
+        self.any_network_step(subject, |run| matches!(run, Run::Band(_)))
     }
 
-    fn network_step(&mut self, subject: Subject, kind: &str, suits: fn(&Run) -> bool) -> Result<(), String> {
+    /// A step of this name, more often than not without words that it does not know.
+    fn group_step(&mut self, group: Vec<usize>, name: &str) -> Result<(), String> {
+        let names = group.iter().map(|at| self.program.layers[*at].nest.name.clone()).collect();
+        let def = network::STEPS.iter().find(|def| def.name == name && matches!(def.run, Run::Group(_)));
+        self.network_step(Subject::Group(names), def.expect("there is such a step"))
+    }
+
+    fn any_network_step(&mut self, subject: Subject, suits: fn(&Run) -> bool) -> Result<(), String> {
         let defs: Vec<_> = network::STEPS.iter().filter(|def| suits(&def.run)).copied().collect();
         let def = self.rng.of(&defs);
-        let step = random_network_step(&def, &self.program.layers[0].nest, &mut self.rng);
+        self.network_step(subject, &def)
+    }
+
+    fn network_step(&mut self, subject: Subject, def: &ProgramStep) -> Result<(), String> {
+        let step = random_network_step(def, &self.program.layers[0].nest, &mut self.rng);
         self.recipe.steps.push(Scoped { scope: Scope::Network(subject.clone()), step });
         let step = &self.recipe.steps.last().expect("it was pushed").step;
         let changed = attempt(step, &self.program, &|step: &Step, program: &mut Program| {
@@ -227,15 +331,15 @@ impl Drawing {
         if let Some(program) = changed {
             self.program = program;
         }
-        self.count(format!("{kind} {}", def.name), accepted);
+        self.count(format!("{} {}", subject.scope(), def.name), accepted, 1);
         Ok(())
     }
 
-    /// A refused step is no part of the case.
-    fn count(&mut self, key: String, accepted: bool) {
-        self.counts.entry(key).or_default()[usize::from(!accepted)] += 1;
+    /// Steps for so many layers, the last ones of the case; refused ones are no part of it.
+    fn count(&mut self, key: String, accepted: bool, number: usize) {
+        self.counts.entry(key).or_default()[usize::from(!accepted)] += number;
         if !accepted {
-            self.recipe.steps.pop();
+            self.recipe.steps.truncate(self.recipe.steps.len() - number);
         }
     }
 }

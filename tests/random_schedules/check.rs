@@ -8,7 +8,8 @@ use ir::loops::verify::{verify, verify_program};
 use ir::loops::{Lifetime, Nest, Program};
 use passes::loops::legalize;
 use passes::loops::step::{self, Step};
-use passes::network;
+use passes::network::share::partner;
+use passes::network::{self, Subject};
 use passes::schedule::Schedule;
 use test_support::Random;
 use test_support::operators::{extreme, memory};
@@ -29,6 +30,8 @@ pub struct Scheduled {
     pub plain: Nest,
     /// After the steps for the layer.
     pub nest: Nest,
+    /// The layer whose code it runs, if that is another one.
+    pub shares: Option<usize>,
 }
 
 /// By parameter, input or output.
@@ -36,72 +39,137 @@ type Memory = Vec<Vec<u8>>;
 
 /// Applies those of the steps that are legal; everything is checked after each with random data, at the end with extreme data too.
 pub fn check(plain: &Program, steps: &[Scoped], apply: Apply) -> Result<Checked, String> {
-    let mut program = plain.clone();
-    let mut taken = Vec::new();
-    let is_network = |scoped: &Scoped| matches!(scoped.scope, Scope::Network(_));
-    let several = plain.layers.len() > 1 || steps.iter().any(is_network);
-    let inputs = if several { inputs(plain) } else { Vec::new() };
-    let wanted = inputs.iter().map(|data| run(plain, data)).collect::<Result<Vec<_>, _>>()?;
+    let mut checking = Checking::new(plain, steps)?;
     for scoped in steps {
-        let (Scope::Network(subject), step) = (&scoped.scope, &scoped.step) else { continue };
-        let apply = |step: &Step, program: &mut Program| network::apply(step, program, subject);
-        let Some(changed) = attempt(step, &program, &apply)? else { continue };
-        let checked = check_program(&changed, &inputs[..1], &wanted[..1]);
-        checked.map_err(|error| format!("after `{step}` for {}: {error}", subject.described()))?;
-        program = changed;
-        taken.push(scoped.clone());
+        let result = match &scoped.scope {
+            Scope::Network(subject) => checking.network_step(&scoped.step, subject)?,
+            Scope::Layer(name) => checking.layer_step(&scoped.step, name, apply)?,
+        };
+        if result {
+            checking.taken.push(scoped.clone());
+        }
     }
-    if !taken.is_empty() {
-        check_program(&program, &inputs, &wanted)?;
-    }
-    let mut layers = Vec::new();
-    for layer in &mut program.layers {
-        let plain = layer.nest.clone();
-        let scope = Scope::Layer(plain.name.clone());
-        let mine = steps.iter().filter(|scoped| scoped.scope == scope);
-        layer.nest = check_layer(&plain, mine, apply, &mut taken)?;
-        layers.push(Scheduled { plain, nest: layer.nest.clone() });
-    }
-    if several {
-        check_native(&program, &inputs, &wanted)?;
-    }
-    if taken.iter().all(is_shipped) {
-        check_schedule(plain, &taken, &program)?;
-    }
-    Ok(Checked { layers, taken })
+    checking.finish(plain)
 }
 
-/// A layer with its steps, of which `taken` gets those that are legal.
-fn check_layer<'a>(
-    plain: &Nest,
-    steps: impl Iterator<Item = &'a Scoped>,
-    apply: Apply,
-    taken: &mut Vec<Scoped>,
-) -> Result<Nest, String> {
-    let data = data(plain);
-    let wanted = data.iter().map(|data| interpreted(plain, data)).collect::<Result<Vec<_>, _>>()?;
-    let mut nest = plain.clone();
-    for scoped in steps {
-        let step = &scoped.step;
-        let Some(changed) = attempt(step, &nest, &apply)? else { continue };
-        let checked = check_nest(&changed, &data[..1], &wanted[..1]);
-        checked.map_err(|error| format!("after `{step}`: {error}"))?;
-        nest = changed;
-        taken.push(scoped.clone());
+/// A program with some of its steps.
+struct Checking {
+    program: Program,
+    /// Inputs of the program and what it must give for them; nothing for a layer by itself.
+    inputs: Vec<Memory>,
+    wanted: Vec<Memory>,
+    /// For each layer, what its nest must do; found when a step for it comes.
+    bases: Vec<Option<Base>>,
+    taken: Vec<Scoped>,
+}
+
+/// What a nest must do.
+struct Base {
+    /// Does it.
+    plain: Nest,
+    data: [Memory; 3],
+    wanted: Vec<Memory>,
+}
+
+impl Base {
+    fn of(plain: &Nest) -> Result<Base, String> {
+        let data = data(plain);
+        let wanted = data.iter().map(|data| interpreted(plain, data)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Base { plain: plain.clone(), data, wanted })
     }
-    check_nest(&nest, &data[1..], &wanted[1..])?;
+}
+
+impl Checking {
+    fn new(plain: &Program, steps: &[Scoped]) -> Result<Self, String> {
+        let is_network = |scoped: &Scoped| matches!(scoped.scope, Scope::Network(_));
+        let several = plain.layers.len() > 1 || steps.iter().any(is_network);
+        let inputs = if several { inputs(plain) } else { Vec::new() };
+        let wanted = inputs.iter().map(|data| run(plain, data)).collect::<Result<Vec<_>, _>>()?;
+        let bases = plain.layers.iter().map(|_| None).collect();
+        Ok(Self { program: plain.clone(), inputs, wanted, bases, taken: Vec::new() })
+    }
+
+    /// Whether the step was legal.
+    fn network_step(&mut self, step: &Step, subject: &Subject) -> Result<bool, String> {
+        let apply = |step: &Step, program: &mut Program| network::apply(step, program, subject);
+        let Some(changed) = attempt(step, &self.program, &apply)? else { return Ok(false) };
+        check_program(&changed, &self.inputs[..1], &self.wanted[..1])
+            .map_err(|error| format!("after `{step}` for {}: {error}", subject.described()))?;
+        // A group's parameters stay what they are, so its layers must still do what they did; others see their tensors in another way.
+        let mut bases = Vec::new();
+        for layer in &changed.layers {
+            let before = self.program.layers.iter().position(|old| old.nest.name == layer.nest.name);
+            let is_same = |at: &usize| {
+                matches!(subject, Subject::Group(_)) || self.program.layers[*at].nest == layer.nest
+            };
+            bases.push(before.filter(is_same).and_then(|at| self.bases[at].take()));
+        }
+        if let Subject::Group(names) = subject {
+            for (at, _) in changed.layers.iter().enumerate().filter(|(_, l)| names.contains(&l.nest.name)) {
+                if bases[at].is_none() {
+                    bases[at] = Some(Base::of(&self.program.layers[at].nest)?);
+                }
+            }
+        }
+        (self.program, self.bases) = (changed, bases);
+        Ok(true)
+    }
+
+    /// Whether the step was legal; it is not for a layer that is not there any more, or that shares its code.
+    fn layer_step(&mut self, step: &Step, name: &str, apply: Apply) -> Result<bool, String> {
+        let at = self.program.layers.iter().position(|layer| layer.nest.name == *name);
+        let Some(at) = at.filter(|at| partner(&self.program, *at).is_none()) else { return Ok(false) };
+        let nest = &self.program.layers[at].nest;
+        let base = match &mut self.bases[at] {
+            Some(base) => base,
+            none => none.insert(Base::of(nest)?),
+        };
+        let Some(changed) = attempt(step, nest, &apply)? else { return Ok(false) };
+        check_nest(&changed, &base.data[..1], &base.wanted[..1])
+            .map_err(|error| format!("after `{step}`: {error}"))?;
+        self.program.layers[at].nest = changed;
+        Ok(true)
+    }
+
+    fn finish(self, plain: &Program) -> Result<Checked, String> {
+        let Checking { program, inputs, wanted, bases, taken } = self;
+        if taken.iter().any(|scoped| matches!(scoped.scope, Scope::Network(_))) {
+            check_program(&program, &inputs, &wanted)?;
+        }
+        let mut layers = Vec::new();
+        for (layer, base) in program.layers.iter().zip(bases) {
+            let base = base.map_or_else(|| Base::of(&layer.nest), Ok)?;
+            check_layer(&layer.nest, &base)?;
+            let first = |name: &String| program.layers.iter().position(|other| other.nest.name == *name);
+            let shares = layer.shares.as_ref().and_then(first);
+            layers.push(Scheduled { plain: base.plain, nest: layer.nest.clone(), shares });
+        }
+        if !inputs.is_empty() {
+            check_native(&program, &inputs, &wanted)?;
+        }
+        if taken.iter().all(is_shipped) {
+            check_schedule(plain, &taken, &program)?;
+        }
+        Ok(Checked { layers, taken })
+    }
+}
+
+/// A layer with all its steps, as it is, as code is made of it, and as native code.
+fn check_layer(nest: &Nest, base: &Base) -> Result<(), String> {
+    let Base { data, wanted, .. } = base;
+    check_nest(nest, &data[1..], &wanted[1..])?;
     let mut legal = nest.clone();
     legalize(&mut legal).map_err(|error| format!("passes before selection: {error}"))?;
-    check_nest(&legal, &data, &wanted).map_err(|error| format!("before selection: {error}"))?;
+    check_nest(&legal, data, wanted).map_err(|error| format!("before selection: {error}"))?;
     let mut code = host::compile_nest(&legal).map_err(|error| format!("as native code: {error}"))?;
-    for (data, wanted) in data.iter().zip(&wanted) {
+    for (data, wanted) in data.iter().zip(wanted) {
         let mut memory = data.clone();
         code.run(&mut slices(&mut memory)).map_err(|error| format!("as native code: {error}"))?;
         if memory != *wanted {
             return Err(format!("as native code: the results differ\n{legal}"));
         }
     }
-    Ok(nest)
+    Ok(())
 }
 
 /// Data for the parameters of a nest: random, then all least, then all greatest elements.

@@ -24,7 +24,7 @@ use passes::loops::STEPS;
 use passes::loops::rescalings::rescalings;
 use passes::loops::short_requantize::Report;
 use passes::loops::step::{Arg, Step};
-use passes::network::{self, Run};
+use passes::network;
 use rayon::prelude::*;
 
 use case::{Apply, Counts, Recipe, Scope, Scoped};
@@ -73,6 +73,10 @@ fn random_schedules_change_no_result() {
         let batches: Vec<&[&Case]> = emitted.chunks(BATCH).collect();
         batches.par_iter().for_each(|batch| run_emitted(batch));
         println!("{} cases right on all emulated cores", emitted.len());
+        let layers = emitted.iter().flat_map(|case| &case.checked.layers);
+        let n_shared = layers.filter(|layer| layer.shares.is_some()).count();
+        println!("{n_shared} layers of them run the code of another one");
+        assert!(n_shared > 0, "no emitted layer shared its code");
     }
 }
 
@@ -136,10 +140,11 @@ fn run_kept(boards: bool) {
 /// The layers of a case that takes its data in turn: random, all least, all greatest elements.
 fn emitted_cases(seed: u64, checked: &Checked) -> Result<Vec<emitted::Case>, String> {
     let layers = checked.layers.iter().enumerate();
-    let case = |(at, layer): (usize, &check::Scheduled)| {
+    let case = |(at, layer): (usize, &check::Scheduled)| -> Result<emitted::Case, String> {
         let nest = Nest { name: format!("case_{seed}_{at}"), ..layer.nest.clone() };
         let [random, least, greatest] = check::data(&layer.plain);
-        emitted::Case::new(nest, [random.clone(), least, random, greatest][seed as usize % 4].clone())
+        let data = [random.clone(), least, random, greatest][seed as usize % 4].clone();
+        Ok(emitted::Case { shares: layer.shares.map(|first| at - first), ..emitted::Case::new(nest, data)? })
     };
     layers.map(case).collect()
 }
@@ -163,9 +168,7 @@ fn run_emitted(cases: &[&Case]) {
 /// Prints how often each step was legal, what the graphs had and how channels are rescaled; none of that is zero.
 fn report(cases: &[Case]) {
     let nests = STEPS.iter().map(|def| def.name.to_string());
-    // Groups change no nest; `tests/share.rs` runs their code.
-    let networks = network::STEPS.iter().filter(|def| !matches!(def.run, Run::Group(_)));
-    let networks = networks.map(|def| format!("{} {}", def.run.scope(), def.name));
+    let networks = network::STEPS.iter().map(|def| format!("{} {}", def.run.scope(), def.name));
     println!("{:18} {:>9} {:>9}", "step", "accepted", "refused");
     let mut missed = Vec::new();
     for name in nests.chain(networks) {

@@ -8,7 +8,8 @@
 //! loops @conv_6(…) { … y[p, n] = ssat mul_high_add(m_high[n], a, m_short[n]) {bits = 8, asr = 4} … }
 //! ```
 //!
-//! The steps of the layers come before it; they leave the rescalings alone then. What it does to each layer, and how the shift is found, is
+//! Steps for the layers that stand above it leave the rescalings alone; those below it see the constants that it leaves, which `interleave` may
+//! take. What it does to each layer, and how the shift is found, is
 //! said at the step for one layer ([`crate::loops::common_shift`]).
 //!
 //! Legal where each layer is rescaled and there is a shift for all channels of all layers.

@@ -14,7 +14,7 @@ pub mod share;
 pub mod view;
 
 use ir::diag::Diagnostic;
-use ir::loops::Program;
+use ir::loops::{Layer, Program};
 
 use crate::loops::step::{Args, Step, unknown};
 
@@ -75,7 +75,9 @@ pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<()
             run(program, named.ok_or_else(gone)?, &args)
         }
         (Run::Band(run), Subject::Band(names)) => {
-            let first = program.layers.iter().position(|layer| layer.nest.name == names[0]);
+            let is_band =
+                |layers: &[Layer]| layers.iter().zip(names).all(|(layer, name)| layer.nest.name == *name);
+            let first = program.layers.windows(names.len()).position(is_band);
             let gone = || {
                 let help = "its steps are those of the layer that the band has become: `layer band_…:`";
                 Diagnostic::new("the band is one layer by now").help(help)

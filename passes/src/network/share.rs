@@ -12,13 +12,13 @@
 //! the group; each has a few instructions that pass it a table of its numbers: where tensors and constants lie, how often loops run, how
 //! far pointers step. That takes a few cycles for each loop that is entered, and one copy of the code instead of several.
 //!
-//! Legal for layers whose nests have the same statements, operations, attributes and types when all their steps have been applied. Names
+//! Legal for layers whose nests have the same statements, operations, attributes and types; no step may change them afterwards. Names
 //! and the contents of constants may differ, literals, extents of loops that are not unrolled, shapes and the order in memory.
 //! Where rescalings shift by different amounts, `common-shift` gives them one, or `short-requantize shift N` among the steps of each layer.
 
 use ir::diag::Diagnostic;
 use ir::loops::alike::Alike;
-use ir::loops::{Nest, Program};
+use ir::loops::{Layer, Nest, Program};
 
 use super::{ProgramStep, Run};
 use crate::loops::legalize;
@@ -41,10 +41,8 @@ pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> 
     let [first, others @ ..] = layers else { return Ok(()) };
     let name = program.layers[*first].nest.name.clone();
     for layer in layers {
-        let this = &program.layers[*layer];
-        let is_first = |other: &ir::loops::Layer| other.shares.as_ref() == Some(&this.nest.name);
-        if this.shares.is_some() || program.layers.iter().any(is_first) {
-            let message = format!("`{}` shares its code already", this.nest.name);
+        if partner(program, *layer).is_some() {
+            let message = format!("`{}` shares its code already", program.layers[*layer].nest.name);
             return Err(
                 Diagnostic::new(message).help("legal once for each layer: name all of a group at once")
             );
@@ -62,6 +60,14 @@ pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> 
         program.layers[*layer].shares = Some(name.clone());
     }
     Ok(())
+}
+
+/// A layer with which the layer of this number shares its code.
+pub fn partner(program: &Program, layer: usize) -> Option<&str> {
+    let this = &program.layers[layer];
+    let is_other = |other: &&Layer| other.shares.as_ref() == Some(&this.nest.name);
+    let other = || program.layers.iter().find(is_other).map(|other| other.nest.name.as_str());
+    this.shares.as_deref().or_else(other)
 }
 
 /// Whether one code can serve both nests; the error says what the second one has and the first one has not.

@@ -233,17 +233,18 @@ impl View<'_> {
             let (low, high) = index.range(&|var| (0, i64::from(around[&var]) - 1));
             0 <= low && high < i64::from(*extent)
         };
+        let is_bare = self.new.extents == self.own;
         let border = match access.border {
             None => None,
-            Some(_) if self.new.extents == self.own => access.border,
             Some(value) if index.iter().zip(&self.new.extents).all(is_inside) => {
-                if value != i64::from(self.around) {
+                if !is_bare && value != i64::from(self.around) {
                     let message = format!("beyond its edges it reads {value}, not {}", self.around);
                     return Err(Diagnostic::new(message)
                         .help("let the layer copy what it reads: `border` for the layer"));
                 }
                 None
             }
+            border if is_bare => border,
             Some(_) => {
                 return Err(Diagnostic::new("it is read beyond its edges, further than what is around it")
                     .help("give it a border first: `border`"));

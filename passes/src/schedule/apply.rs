@@ -1,12 +1,12 @@
-//! Applies schedules: tensors, then bands, then layers, then groups.
+//! Applies schedules: scope after scope, in the order of the text.
 
 use ir::diag::Diagnostic;
 use ir::loops::verify::{verify, verify_program};
-use ir::loops::{Nest, Program};
+use ir::loops::{Layer, Nest, Program};
 
 use super::{Choice, Content, Kind, Line, Schedule, Scope, fits};
 use crate::loops::step::{self, Step};
-use crate::network::{self, Subject};
+use crate::network::{self, Subject, share};
 
 /// A scope with its lines.
 #[derive(Clone, Copy)]
@@ -22,42 +22,19 @@ pub(super) struct Group<'a> {
 }
 
 impl Schedule {
-    /// Applies the schedule to every tensor, band, layer and group that it names; `after` sees each nest after each step for layers.
+    /// Applies the scopes one after the other; `after` sees each nest after each step for layers.
     ///
-    /// A scope that nothing fits is an error: it is a misspelt name.
+    /// A scope that fits nothing that is there when its turn comes is an error: it is a misspelt name.
     pub fn apply(
         &self,
         program: &mut Program,
         after: &mut dyn FnMut(&Step, &Nest),
     ) -> Result<(), Diagnostic> {
-        self.apply_to_network(&[Kind::Tensor, Kind::Band], program, &mut |_, _, _| {})?;
-        let names = layer_names(program);
-        for scope in self.scopes().filter(|scope| scope.kind == Kind::Layer) {
-            if !names.iter().any(|name| scope.fits(Kind::Layer, name)) {
-                return Err(nothing_fits(scope, "layer", &names));
-            }
-        }
-        program.layers.iter_mut().try_for_each(|layer| self.apply_to(&mut layer.nest, after))?;
-        self.apply_to_network(&[Kind::Group], program, &mut |_, _, _| {})
-    }
-
-    /// Applies what is for the program; `applied` is told of each subject that a scope fits, with the steps of each line that applied.
-    pub(super) fn apply_to_network<'a>(
-        &'a self,
-        kinds: &[Kind],
-        program: &mut Program,
-        applied: &mut dyn FnMut(Group<'a>, &Subject, Vec<Line>),
-    ) -> Result<(), Diagnostic> {
-        let (_, groups) = self.groups();
-        for kind in kinds {
-            for group in groups.iter().filter(|group| group.scope.kind == *kind) {
-                for subject in subjects(group.scope, program)? {
-                    let mut lines = Vec::new();
-                    for line in group.below {
-                        lines.push(line.resolved(&mut |choice| choice.apply_to_program(program, &subject))?);
-                    }
-                    applied(*group, &subject, lines);
-                }
+        for run in runs(&self.groups().1) {
+            if run[0].scope.kind == Kind::Layer {
+                apply_to_layers(run, program, after, &mut |_, _, _| {})?;
+            } else {
+                apply_to_network(&run[0], program, &mut |_, _| {})?;
             }
         }
         Ok(())
@@ -103,6 +80,64 @@ impl Schedule {
     }
 }
 
+/// Scopes in the order of the text; those for layers that stand in a row are one run, each other scope is a run of its own.
+pub(super) fn runs<'g, 'a>(groups: &'g [Group<'a>]) -> impl Iterator<Item = &'g [Group<'a>]> {
+    groups.chunk_by(|a, b| a.scope.kind == Kind::Layer && b.scope.kind == Kind::Layer)
+}
+
+/// Is told of a layer, with the scopes that fit and the steps of each of their lines that applied.
+type Applied<'f, 'a> = dyn FnMut(&str, &[Group<'a>], Vec<Line>) + 'f;
+
+/// Applies a run of scopes for layers; `applied` is told of each layer.
+pub(super) fn apply_to_layers<'a>(
+    run: &[Group<'a>],
+    program: &mut Program,
+    after: &mut dyn FnMut(&Step, &Nest),
+    applied: &mut Applied<'_, 'a>,
+) -> Result<(), Diagnostic> {
+    let names = layer_names(program);
+    for Group { scope, .. } in run {
+        if !names.iter().any(|name| scope.fits(Kind::Layer, name)) {
+            return Err(nothing_fits(scope, "layer", &names));
+        }
+    }
+    for (number, name) in names.iter().enumerate() {
+        let fitting: Vec<Group> =
+            run.iter().copied().filter(|group| group.scope.fits(Kind::Layer, name)).collect();
+        let partner = share::partner(program, number).map(str::to_string);
+        let nest = &mut program.layers[number].nest;
+        let mut lines = Vec::new();
+        for line in fitting.iter().flat_map(|group| group.below) {
+            lines.push(line.resolved(&mut |choice| {
+                if let Some(partner) = &partner {
+                    return Err(shares_already(name, partner).at(choice.place));
+                }
+                let step = choice.apply(nest)?;
+                after(step, nest);
+                Ok(step)
+            })?);
+        }
+        applied(name, &fitting, lines);
+    }
+    Ok(())
+}
+
+/// Applies a scope for the program; `applied` is told of each subject that it fits, with the steps of each line that applied.
+pub(super) fn apply_to_network(
+    group: &Group,
+    program: &mut Program,
+    applied: &mut dyn FnMut(&Subject, Vec<Line>),
+) -> Result<(), Diagnostic> {
+    for subject in subjects(group.scope, program)? {
+        let mut lines = Vec::new();
+        for line in group.below {
+            lines.push(line.resolved(&mut |choice| choice.apply_to_program(program, &subject))?);
+        }
+        applied(&subject, lines);
+    }
+    Ok(())
+}
+
 impl Line {
     /// The steps of the line, each with its alternatives.
     fn choices(&self) -> &[Choice] {
@@ -140,7 +175,9 @@ impl Choice {
     /// As [`Self::apply`], to a part of a program.
     pub fn apply_to_program(&self, program: &mut Program, subject: &Subject) -> Result<&Step, Diagnostic> {
         self.first(&subject.described(), program, &|step, changed| {
+            let shared = shared_nests(changed);
             network::apply(step, changed, subject)?;
+            still_there(&shared, changed)?;
             check(step, &changed.name, cfg!(debug_assertions).then(|| verify_program(changed)));
             Ok(())
         })
@@ -183,6 +220,30 @@ fn all_reasons(refused: Vec<(&Step, Diagnostic)>) -> Diagnostic {
         help: (!helps.is_empty()).then(|| helps.join("; ")),
         place: None,
     }
+}
+
+/// The layers that share their code, each with the name of another one that does.
+fn shared_nests(program: &Program) -> Vec<(Nest, String)> {
+    let shared = |(number, layer): (usize, &Layer)| {
+        let partner = share::partner(program, number)?;
+        Some((layer.nest.clone(), partner.to_string()))
+    };
+    program.layers.iter().enumerate().filter_map(shared).collect()
+}
+
+/// Refuses a step that has changed layers whose code is shared: they may differ now.
+fn still_there(shared: &[(Nest, String)], program: &Program) -> Result<(), Diagnostic> {
+    for (nest, partner) in shared {
+        if !program.layers.iter().any(|layer| layer.nest == *nest) {
+            return Err(shares_already(&nest.name, partner));
+        }
+    }
+    Ok(())
+}
+
+fn shares_already(layer: &str, partner: &str) -> Diagnostic {
+    Diagnostic::new(format!("layer `{layer}` shares its code with `{partner}` by now and must stay like it"))
+        .help("steps apply in the order of the text: put `share` behind all that change its layers")
 }
 
 /// In debug builds the verifier looks at what a step leaves.

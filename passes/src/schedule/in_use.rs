@@ -1,50 +1,66 @@
 //! The schedule in use: what each tensor, band, layer and group of a program really gets, under its own name.
 //!
-//! Tensors and bands that get steps come first, then every layer, in the order of the program, also where it gets no step, then groups. Patterns are
-//! replaced by names, and steps joined by `or` by the one that applied. Comments stay with the steps, those directly above a scope with
-//! the scope.
+//! Scopes keep their order. Those for layers that stand in a row are put together: each layer has its steps in one scope, in the order of
+//! the program. The first of these rows, behind the tensors and bands that the text begins with, names every layer, also where it gets no step.
+//! Patterns are replaced by names, and steps joined by `or` by the one that applied. Comments stay with the steps, those directly above a
+//! scope with the scope.
 
 use ir::diag::Diagnostic;
 use ir::loops::Program;
 
-use super::apply::Group;
+use super::apply::{Group, apply_to_layers, apply_to_network, runs};
 use super::{Content, Kind, Line, Schedule, Scope};
-use crate::network::Subject;
 
 impl Schedule {
     /// The schedule that says of each part of a lowered program what this one does with it.
     pub fn in_use(&self, program: &Program) -> Result<Schedule, Diagnostic> {
         let mut program = program.clone();
-        self.apply(&mut program.clone(), &mut |_, _| {})?; // For the errors, in their order.
         let (head, groups) = self.groups();
         let mut lines = head.to_vec();
-        let named = |lines: &mut Vec<Line>, group: Group, subject: &Subject, applied: Vec<Line>| {
-            lines.extend_from_slice(group.above);
-            lines.push(heading(group.scope.kind, subject.names().to_vec(), &[&group]));
-            lines.extend(applied);
-        };
-        self.apply_to_network(&[Kind::Tensor, Kind::Band], &mut program, &mut |group, subject, applied| {
-            named(&mut lines, group, subject, applied);
-        })?;
-        for layer in &mut program.layers {
-            let name = &layer.nest.name;
-            let mine: Vec<&Group> =
-                groups.iter().filter(|group| group.scope.fits(Kind::Layer, name)).collect();
-            lines.extend(mine.iter().flat_map(|group| group.above.iter().cloned()));
-            lines.push(heading(Kind::Layer, vec![name.clone()], &mine));
-            for line in mine.iter().flat_map(|group| group.below) {
-                lines.push(line.resolved(&mut |choice| choice.apply(&mut layer.nest))?);
+        let is_early = |group: &&Group| matches!(group.scope.kind, Kind::Tensor | Kind::Band);
+        let (early, rest) = groups.split_at(groups.iter().take_while(is_early).count());
+        let is_layer = |group: &&Group| group.scope.kind == Kind::Layer;
+        let (first, rest) = rest.split_at(rest.iter().take_while(is_layer).count());
+        early.iter().try_for_each(|group| network(group, &mut program, &mut lines))?;
+        layers(first, &mut program, &mut |_| true, &mut lines)?;
+        for run in runs(rest) {
+            if run[0].scope.kind == Kind::Layer {
+                layers(run, &mut program, &mut |fitting| !fitting.is_empty(), &mut lines)?;
+            } else {
+                network(&run[0], &mut program, &mut lines)?;
             }
         }
-        self.apply_to_network(&[Kind::Group], &mut program, &mut |group, subject, applied| {
-            named(&mut lines, group, subject, applied);
-        })?;
         Ok(Schedule { lines })
     }
 }
 
+/// A scope for the program, once for each subject.
+fn network(group: &Group, program: &mut Program, lines: &mut Vec<Line>) -> Result<(), Diagnostic> {
+    apply_to_network(group, program, &mut |subject, applied| {
+        lines.extend_from_slice(group.above);
+        lines.push(heading(group.scope.kind, subject.names().to_vec(), &[*group]));
+        lines.extend(applied);
+    })
+}
+
+/// Scopes for layers, of which those are named that `names` wants.
+fn layers(
+    run: &[Group],
+    program: &mut Program,
+    names: &mut dyn FnMut(&[Group]) -> bool,
+    lines: &mut Vec<Line>,
+) -> Result<(), Diagnostic> {
+    apply_to_layers(run, program, &mut |_, _| {}, &mut |name, fitting, applied| {
+        if names(fitting) {
+            lines.extend(fitting.iter().flat_map(|group| group.above.iter().cloned()));
+            lines.push(heading(Kind::Layer, vec![name.to_string()], fitting));
+            lines.extend(applied);
+        }
+    })
+}
+
 /// The line that begins a scope.
-fn heading(kind: Kind, patterns: Vec<String>, groups: &[&Group]) -> Line {
+fn heading(kind: Kind, patterns: Vec<String>, groups: &[Group]) -> Line {
     let comments: Vec<&str> = groups.iter().filter_map(|group| group.comment).collect();
     let place = groups.first().map_or(super::START, |group| group.scope.place);
     let content = Content::Scope(Scope { kind, patterns, place });

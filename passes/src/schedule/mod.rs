@@ -23,8 +23,24 @@
 //! steps joined by `or` the first that is legal applies. A step is a checked rewrite from [`crate::network::STEPS`] or, for layers, from
 //! [`crate::loops::STEPS`]: it applies, or it says why not and everything stays as it was; it cannot change a result. Comments are kept.
 //!
-//! Tensors come first, then bands, then layers, then groups, each kind in the order of the text: a band takes tensors as they lie, and the
-//! steps of a layer see what both have made of it. A band is one layer from then on. A group sees its layers as their steps have left them.
+//! Scopes apply in the order of the text, and names are those of what is there by then. A scope sees what those above it have left: layers
+//! below a `tensor` or `band` scope see what it has made of them, and a band is one layer from then on. A layer may be named again: the
+//! steps for it go on where they ended, also below a `group` scope. Only code that is shared ends all steps for its layers: `share`
+//! stands behind them.
+//!
+//! ```text
+//! layer conv2d_*:
+//!   tile p 5; tile n 2
+//!   reorder p.o n.o p.i n.i; unroll-and-jam p.i n.i
+//! // One shift for all, which the layers need to share their code.
+//! group conv2d_2 conv2d_4:
+//!   common-shift
+//! // The multipliers that it leaves go into one stream with the weights.
+//! layer conv2d_*:
+//!   interleave at n.o
+//! group conv2d_2 conv2d_4:
+//!   share
+//! ```
 
 mod apply;
 mod in_use;
@@ -79,7 +95,7 @@ pub struct Scope {
     pub place: Place,
 }
 
-/// Kinds of scopes, in the order in which they apply.
+/// Kinds of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// How a tensor lies in memory.
@@ -102,7 +118,7 @@ pub struct Choice {
 }
 
 impl Kind {
-    /// All kinds, in the order in which they apply.
+    /// All kinds.
     pub const ALL: [Kind; 4] = [Kind::Tensor, Kind::Band, Kind::Layer, Kind::Group];
 
     /// The word that begins a scope.

@@ -3,10 +3,10 @@
 //! Scales and weights are anything, as in [`super::operators`].
 
 use ir::graph::ops::{Add, AvgPool2d, Conv2d, DepthwiseConv2d, MaxPool2d};
-use ir::graph::{Graph, Op, Value};
+use ir::graph::{Graph, Op, Tensor, Value};
 use ir::ty::Quant;
 
-use crate::operators::{Rng, biases, image, quantized, weights};
+use crate::operators::{Rng, biases, image, quantized, weights, weights_around};
 
 /// Channels between layers: those of words, odd ones, a single one.
 const CHANNELS: [usize; 6] = [1, 2, 3, 4, 6, 8];
@@ -25,6 +25,39 @@ pub fn chain(rng: &mut Rng) -> Option<Graph> {
     } else {
         for _ in 0..rng.size(2, 4) {
             chain.any(rng)?;
+        }
+    }
+    chain.graph.add_output(chain.at);
+    ir::graph::verify::verify(&chain.graph).is_empty().then_some(chain.graph)
+}
+
+/// A graph of two or three layers of one kind whose numbers differ, and whose shapes may: what can share code. `None` where a shape is
+/// refused.
+pub fn alike(rng: &mut Rng) -> Option<Graph> {
+    let (rows, columns, channels) = (rng.size(2, 7), rng.size(2, 7), rng.size(2, 8));
+    let x = quantized(rng, &[1, rows, columns, channels]);
+    let mut graph = Graph::new("test");
+    let x = graph.add_input(x, "x");
+    let mut chain = Chain { graph, at: x, before: x, length: 0 };
+    let (kind, around) = (rng.pick(0, 4), rng.of(&[0.003, 0.003, 0.01]));
+    let any = result(rng)?.1;
+    let clamp = rng.of(&[[-128, 127], [-128, 127], [-128, 127], any]);
+    for _ in 0..rng.size(2, 3) {
+        let out = result(rng)?.0;
+        match kind {
+            0 | 1 => {
+                let outputs = rng.size(2, 8);
+                let op = Conv2d { stride: [1, 1], dilation: [1, 1], pad: [[0, 0]; 2], clamp };
+                let w = weights_around(rng, &[outputs, 1, 1, chain.channels()], 0, around);
+                chain.with_weights(rng, op, w, outputs, out)?;
+            }
+            2 | 3 => {
+                let (stride, dilation, pad) = ([1, 1], [1, 1], [[1, 1]; 2]);
+                let op = DepthwiseConv2d { stride, dilation, pad, multiplier: 1, clamp };
+                let w = weights_around(rng, &[1, 3, 3, channels], 3, around);
+                chain.with_weights(rng, op, w, channels, out)?;
+            }
+            _ => chain.push(Add { clamp }, &[chain.before, chain.at], out)?,
         }
     }
     chain.graph.add_output(chain.at);
@@ -103,7 +136,19 @@ impl Chain {
         axis: usize,
         out: Quant,
     ) -> Option<()> {
-        let (w, b) = (weights(rng, shape, axis), biases(rng, shape[axis]));
+        let w = weights(rng, shape, axis);
+        self.with_weights(rng, op, w, shape[axis], out)
+    }
+
+    fn with_weights(
+        &mut self,
+        rng: &mut Rng,
+        op: impl Into<Op>,
+        w: Tensor,
+        channels: usize,
+        out: Quant,
+    ) -> Option<()> {
+        let b = biases(rng, channels);
         let (w, b) = (self.graph.add_const(w, ""), self.graph.add_const(b, ""));
         self.push(op, &[self.at, w, b], out)
     }

@@ -247,11 +247,21 @@ pub fn weights(rng: &mut Rng, shape: &[usize], axis: usize) -> Tensor {
     let mut ty = TensorType::quantized(Ty::I8, shape, rng.scale(0.003), 0);
     if rng.pick(0, 3) > 0 {
         let around = rng.of(&[0.003, 0.003, 0.1, 40.0, 1e-12]);
-        let mut rng = rng.fork();
-        let scales = (0..shape[axis]).map(|_| rng.scale(around)).collect();
-        ty.quant = Quant::PerChannel { axis, scales };
+        ty.quant = scales(rng, shape, axis, around);
     }
     bytes(rng, &ty)
+}
+
+/// Weights with a scale of about `around` for each index along `axis`.
+pub fn weights_around(rng: &mut Rng, shape: &[usize], axis: usize, around: f32) -> Tensor {
+    let mut ty = TensorType::quantized(Ty::I8, shape, around, 0);
+    ty.quant = scales(rng, shape, axis, around);
+    bytes(rng, &ty)
+}
+
+fn scales(rng: &mut Rng, shape: &[usize], axis: usize, around: f32) -> Quant {
+    let mut rng = rng.fork();
+    Quant::PerChannel { axis, scales: (0..shape[axis]).map(|_| rng.scale(around)).collect() }
 }
 
 /// Biases of one random magnitude.
