@@ -38,12 +38,13 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         return Vec::new();
     }
     let mut drafts = Vec::new();
+    let begun = rescaled_briefly(nest, &sum);
     for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
         for (planes, walked) in
             [PLANES, 1].iter().flat_map(|planes| walks(&sum).map(move |walk| (*planes, walk)))
         {
             let way = Way { planes, outputs: *outputs, walked };
-            let Ok(draft) = paired(nest, &sum, &way, traits) else { continue };
+            let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
             let steps = draft.extent(&format!("{}.o", sum.data[walked].name));
             drafts.extend(ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept)));
         }
@@ -71,11 +72,18 @@ fn walks(sum: &SumOfProducts) -> impl Iterator<Item = usize> {
     std::iter::once(last).chain(longer)
 }
 
-/// Pairs of products of halfwords in planes.
-fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Result<Draft, Stuck> {
-    let Way { planes, outputs, walked } = *way;
+/// Rescaling in few operations. Weights are halfwords anyway: a factor in each leaves one constant to load, where that can be.
+fn rescaled_briefly(nest: &Nest, sum: &SumOfProducts) -> Draft {
     let mut draft = Draft::new(nest);
-    let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
+    let scaled = format!("pack {0} i16; scale {0}_packed by auto; short-requantize", sum.w);
+    draft.first_of(&[scaled.as_str(), "short-requantize", "short-requantize any"]);
+    draft
+}
+
+/// Pairs of products of halfwords in planes.
+fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Result<Draft, Stuck> {
+    let Way { planes, outputs, walked } = *way;
+    let bytes_of_data = data_bytes(&draft.nest, sum);
     let channel = sum.shared.last().ok_or(Stuck)?;
     let column = &sum.data[walked];
     if column.extent < outputs {
@@ -104,7 +112,7 @@ fn paired(nest: &Nest, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Resul
     }
     draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?;
     draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
-    if planes > 1 && scratch_bytes(&draft.nest) > data_bytes(nest, sum) {
+    if planes > 1 && scratch_bytes(&draft.nest) > bytes_of_data {
         return Err(Stuck); // One plane at a time is not much slower.
     }
     let mut taps: Vec<&str> = sum.summed.iter().map(|tap| tap.name.as_str()).collect();
@@ -142,17 +150,33 @@ fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: Kept) -> Draft {
     let channel = sum.shared.last().map_or("", |axis| &axis.name);
     let at = if way.planes > 1 { format!("{channel}.i") } else { channel.to_string() };
     if kept != Kept::Nothing {
-        draft.attempt(format!("hoist {}_words at {at}", sum.w));
+        let words = |name: &String| name.ends_with("_words");
+        draft.constants_read(&sum.w).iter().filter(|name| words(name)).for_each(|words| {
+            draft.attempt(format!("hoist {words} at {at}"));
+        });
     }
     if let Kept::Data(most) = kept {
         let steps = format!("{}.o", sum.data[way.walked].name);
         draft.attempt(format!("carry {}_panel at {steps}", sum.x));
         draft.repeat(&steps, most);
     }
-    for constant in ["b_offset", "b", "m_short", "m_high"] {
-        draft.attempt(format!("hoist {constant} at {at}"));
-    }
+    keep_constants(&mut draft, &at);
     draft
+}
+
+/// Keeps what a channel's rescaling takes in registers. Where they do not reach for all of it, what sums begin with waits outside: it is
+/// fetched once for each block of outputs.
+fn keep_constants(draft: &mut Draft, at: &str) {
+    let hoists = |names: Vec<String>, way: &str| -> Vec<String> {
+        names.iter().map(|name| format!("hoist {name} at {at}{way}")).collect()
+    };
+    let (begins, factors) = (draft.constants_read("b"), hoists(draft.constants_read("m"), ""));
+    let all = |way| [hoists(begins.clone(), way), factors.clone()].concat();
+    if !draft.first_of(&[&all("").join("; "), &all(" parked").join("; ")]) {
+        for hoist in all("") {
+            draft.attempt(hoist);
+        }
+    }
 }
 
 /// Single products, in place.
