@@ -2,8 +2,9 @@
 //!
 //! Blocks are visited in order, each with the places of all values at its start. Within a block the choice is Belady's, so that
 //! straight-line code reloads as little as can be. A loop starts with what it uses soonest, and ends by moving everything back to
-//! where its start has it; results are put where the loop wants them, so that there is little to move. A value that would be stored
-//! within a loop it does not belong to is stored once, where it is defined: then the visit begins anew.
+//! where its start has it; what comes into a register is put where the loop wants it, or else where nothing will be wanted
+//! meanwhile, so that there is little to move. A value that would be stored within a loop it does not belong to is stored
+//! once, where it is defined: then the visit begins anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,6 +123,8 @@ impl<'a> Visit<'a> {
         self.state = self.starts[block]
             .clone()
             .ok_or_else(|| Failure(format!("block {block} comes before its predecessors")))?;
+        let live = self.next_use.live_in(block);
+        self.wanted.retain(|value, _| self.next_use.home(*value) >= block || live.contains_key(value));
         let data = &self.view.blocks[block];
         for (position, inst) in data.insts.iter().enumerate() {
             (self.position, self.inst) = (position as u32, inst);
@@ -167,9 +170,10 @@ impl<'a> Visit<'a> {
         let mut defined: Vec<(Value, usize)> = Vec::new();
         for operand in of(OperandKind::Def) {
             if let OperandConstraint::Reuse(at) = operand.constraint() {
-                allocs[at] = self.writable(uses[at], allocs[at], &taken, &defined)?;
+                let result = operand.vreg().vreg();
+                allocs[at] = self.writable((uses[at], result), allocs[at], &taken, &defined)?;
                 taken.push(allocs[at]);
-                defined.push((operand.vreg().vreg(), allocs[at]));
+                defined.push((result, allocs[at]));
             }
         }
         for value in &uses {
@@ -222,7 +226,7 @@ impl<'a> Visit<'a> {
                 self.state.held[reg] = None;
                 continue;
             }
-            let to = self.free(&named).map_or_else(|| self.evict(&named, operands), Ok)?;
+            let to = self.free(value, &[], &named).map_or_else(|| self.evict(&named, operands), Ok)?;
             self.emit(Place::Register(reg), Place::Register(to));
             self.state.held[reg] = None;
             self.state.held[to] = Some(value);
@@ -254,7 +258,7 @@ impl<'a> Visit<'a> {
             .filter_map(|value| self.state.register(*value))
             .chain(taken.iter().copied())
             .collect();
-        let to = self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
+        let to = self.free(value, &[], &keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
         self.emit(Place::Slot(value), Place::Register(to));
         self.state.held[to] = Some(value);
         Ok(to)
@@ -263,7 +267,7 @@ impl<'a> Visit<'a> {
     /// The register of an operand that will be written over: its own, or that of a copy where it lives on.
     fn writable(
         &mut self,
-        value: Value,
+        (value, result): (Value, Value),
         reg: usize,
         taken: &[usize],
         defined: &[(Value, usize)],
@@ -273,7 +277,7 @@ impl<'a> Visit<'a> {
             return Ok(reg);
         }
         let keep: Vec<usize> = taken.iter().copied().chain(defined.iter().map(|(_, reg)| *reg)).collect();
-        let copy = self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
+        let copy = self.free(result, &[], &keep).map_or_else(|| self.evict(&keep, &[]), Ok)?;
         self.emit(Place::Register(reg), Place::Register(copy));
         Ok(copy)
     }
@@ -287,25 +291,44 @@ impl<'a> Visit<'a> {
         defined: &[(Value, usize)],
     ) -> Result<usize, Failure> {
         let keep: Vec<usize> = late.iter().copied().chain(defined.iter().map(|(_, reg)| *reg)).collect();
-        let is_free = |reg: &usize| self.state.held[*reg].is_none() && !keep.contains(reg);
-        if let Some(reg) = self.wanted.get(&value).filter(|reg| is_free(reg)) {
-            return Ok(*reg);
-        }
-        if let Some(reg) = dying.iter().find(|reg| is_free(reg)) {
-            return Ok(*reg);
-        }
-        self.free(&keep).map_or_else(|| self.evict(&keep, &[]), Ok)
+        self.free(value, dying, &keep).map_or_else(|| self.evict(&keep, &[]), Ok)
     }
 
-    /// A register that holds nothing; one that no value is waiting for, if there is one.
-    fn free(&self, keep: &[usize]) -> Option<usize> {
+    /// A register that holds nothing, for a value: where it should end up, then one that no other value will be waiting for meanwhile; of
+    /// both kinds those in `first` come first.
+    fn free(&self, value: Value, first: &[usize], keep: &[usize]) -> Option<usize> {
         let free = |reg: &usize| self.state.held[*reg].is_none() && !keep.contains(reg);
-        let waited_for = |reg: &usize| self.wanted.values().any(|wanted| wanted == reg);
-        REGISTERS
-            .into_iter()
-            .filter(free)
-            .find(|reg| !waited_for(reg))
-            .or_else(|| REGISTERS.into_iter().find(free))
+        if let Some(reg) = self.wanted.get(&value).filter(|reg| free(reg)) {
+            return Some(*reg);
+        }
+        let order = || first.iter().copied().chain(REGISTERS).filter(free);
+        let waited_for = self.waited_for(value);
+        order().find(|reg| !waited_for.contains(reg)).or_else(|| order().next())
+    }
+
+    /// The registers that other values are to be put into before the last use of a value.
+    fn waited_for(&self, value: Value) -> Vec<usize> {
+        let end = self.next_use.last_in(self.block, value);
+        let comes_too_soon =
+            |other: &Value| *other != value && self.comes_at(*other).is_some_and(|at| at < end);
+        self.wanted.iter().filter(|(other, _)| comes_too_soon(other)).map(|(_, reg)| *reg).collect()
+    }
+
+    /// The position in the block where a value will be put into a register, behind the current one; the end of the block for a later one.
+    fn comes_at(&self, value: Value) -> Option<u32> {
+        let home = self.next_use.home(value);
+        if home > self.block {
+            return Some(NEVER);
+        }
+        if home == self.block
+            && let Some(at) = self.next_use.defined_at(value)
+            && at > self.position
+        {
+            return Some(at);
+        }
+        let distance = self.distance(value);
+        (distance != NEVER && self.state.register(value).is_none())
+            .then(|| self.position.saturating_add(1 + distance))
     }
 
     /// Empties the register whose value is needed last; one that this instruction reads stays where it is.
@@ -501,8 +524,13 @@ impl<'a> Visit<'a> {
         start
     }
 
-    /// Notes where the last block of a loop should have what it passes to the first.
+    /// Notes where the last block of a loop should have what the first one starts with.
     fn want(&mut self, last: usize, params: &[Value], start: &State) {
+        for (reg, value) in start.held.iter().enumerate() {
+            if let Some(value) = value.filter(|value| !params.contains(value)) {
+                self.wanted.insert(value, reg);
+            }
+        }
         for (param, arg) in params.iter().zip(&self.view.blocks[last].args) {
             if let Some(reg) = start.register(*param) {
                 self.wanted.insert(arg.vreg(), reg);

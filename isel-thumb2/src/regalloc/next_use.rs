@@ -31,6 +31,8 @@ pub(super) struct NextUse {
     loops: Vec<Vec<(usize, usize)>>,
     /// The block that defines each value.
     defined_in: Vec<usize>,
+    /// The position of the instruction there that defines it; none for parameters.
+    defined_at: Vec<Option<u32>>,
     /// Whether a value is parked: its uses count as far away, unless they are close.
     parked: Vec<bool>,
 }
@@ -45,6 +47,7 @@ impl NextUse {
             at_end: vec![BTreeMap::new(); n],
             loops: loops(view),
             defined_in: vec![0; view.n_regs],
+            defined_at: vec![None; view.n_regs],
             parked: (0..view.n_regs).map(|value| view.parked.contains(&value)).collect(),
         };
         for block in 0..n {
@@ -67,7 +70,10 @@ impl NextUse {
                 let value = operand.vreg().vreg();
                 match operand.kind() {
                     OperandKind::Use => self.uses[block].entry(value).or_default().push(position as u32),
-                    OperandKind::Def => self.defined_in[value] = block,
+                    OperandKind::Def => {
+                        self.defined_in[value] = block;
+                        self.defined_at[value] = Some(position as u32);
+                    }
                 }
             }
         }
@@ -146,6 +152,19 @@ impl NextUse {
     /// The block that defines a value.
     pub(super) fn home(&self, value: Value) -> usize {
         self.defined_in[value]
+    }
+
+    /// The position of the instruction that defines a value; none for parameters of blocks.
+    pub(super) fn defined_at(&self, value: Value) -> Option<u32> {
+        self.defined_at[value]
+    }
+
+    /// The position of the last use of a value in a block, [`NEVER`] where it lives on.
+    pub(super) fn last_in(&self, block: usize, value: Value) -> u32 {
+        if self.at_end[block].contains_key(&value) {
+            return NEVER;
+        }
+        self.uses[block].get(&value).and_then(|positions| positions.last().copied()).unwrap_or(0)
     }
 
     /// The first and last block of each loop around a block, outermost first.
