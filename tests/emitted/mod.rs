@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
+use ir::loops::walk::count;
 use ir::loops::{BufferId, Nest, Role, interp};
 use isel_thumb2::cores::m4::CortexM4;
 use isel_thumb2::cores::{CORES, Core};
@@ -330,18 +331,22 @@ pub fn run(cases: &[Case], device: Device) -> Result<(), String> {
     program.compare(&outcome.outputs[0][0])
 }
 
-/// Runs one nest as the compiler emits it for a core, with the data of each case; gives its predicted cycles. Without `boards`
-/// it is only compiled.
-pub fn run_as_compiled(cases: &[Case], core: &'static dyn Core, boards: bool) -> Result<u64, String> {
+/// Runs one nest as the compiler emits it for a core, with the data of each case; gives its code, whose lines are numbers of statements,
+/// counted from 1. Without `boards` it is only compiled.
+pub fn run_as_compiled(
+    cases: &[Case],
+    core: &'static dyn Core,
+    boards: bool,
+) -> Result<CompiledLayer, String> {
     let one = &cases[..1];
     let settings = settings(core, true, ALL);
     let layout = Layout::new(one);
-    let job = Job { nest: &one[0].nest, offsets: layout.offsets[0].clone(), lines: &[], line: 0 };
+    let lines: Vec<u32> = (1..=count(&one[0].nest.body)).collect();
+    let job = Job { nest: &one[0].nest, offsets: layout.offsets[0].clone(), lines: &lines, line: 0 };
     let layer = compile_layer(&job, &settings).map_err(|error| error.to_string())?;
-    let cycles = layer.emitted.cycles(core);
-    let Some(board) = Board::of_cpu(core.name()).filter(|_| boards) else { return Ok(cycles) };
+    let Some(board) = Board::of_cpu(core.name()).filter(|_| boards) else { return Ok(layer) };
     let object = assemble(vec![layer.clone()], &settings).map_err(|error| error.to_string())?;
-    let program = Program { layers: vec![layer], object, layout, cases: one.to_vec() };
+    let program = Program { layers: vec![layer.clone()], object, layout, cases: one.to_vec() };
     let image = |case: &Case, params: fn(&Case) -> &Vec<Vec<u8>>| {
         program.layout.image(std::slice::from_ref(case), params)
     };
@@ -353,7 +358,7 @@ pub fn run_as_compiled(cases: &[Case], core: &'static dyn Core, boards: bool) ->
         compare(one, &program.layout, &outputs[0], &wanted, &scratch)
             .map_err(|error| format!("{}: {error}", core.name()))?;
     }
-    Ok(cycles)
+    Ok(layer)
 }
 
 /// Names the buffer of each case where the arena differs from what is wanted, scratch left aside.

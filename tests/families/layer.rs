@@ -10,6 +10,7 @@ use passes::schedule::{Content, Kind, Schedule, Scope};
 use test_support::operators::memory;
 
 use crate::emitted;
+use crate::parts::{Parts, parts};
 
 /// The cores that the kernel measurements are of.
 const MEASURED: [&str; 2] = ["cortex-m4", "cortex-m7"];
@@ -75,11 +76,15 @@ fn elements(nest: &Nest) -> u64 {
 }
 
 impl Scheduled {
-    /// Cycles on each core; an error where a result differs.
-    pub fn run(&self) -> Result<Vec<u64>, String> {
+    /// Cycles on each core, and what they go into; an error where a result differs.
+    pub fn run(&self) -> Result<Vec<(u64, Parts)>, String> {
         let cases = self.cases()?;
         let boards = emitted::ready();
-        measured().map(|core| emitted::run_as_compiled(&cases, core, boards)).collect()
+        let on = |core: &'static dyn Core| {
+            let emitted = emitted::run_as_compiled(&cases, core, boards)?.emitted;
+            Ok((emitted.cycles(core), parts(&cases[0].nest, &emitted, core)))
+        };
+        measured().map(on).collect()
     }
 
     /// Random data and both extremes, with what the plain nest makes of them.

@@ -17,24 +17,27 @@
 //! ```
 //!
 //! The layers that the schedule changes give what the plain nests give: in the interpreter, and as the code that the compiler emits for
-//! each core. The table is kept in `docs/kernels.md`. `TINYC_TEST_ONLY=gemm cargo test --test families -- --nocapture` runs the families whose names begin so.
+//! each core. The table is kept in `docs/kernels.md`, schedules with their nests in `docs/kernels`. `TINYC_TEST_ONLY=gemm cargo test --test families -- --nocapture` runs the families whose names begin so.
 
 mod document;
 #[path = "../emitted/mod.rs"]
 mod emitted;
 mod layer;
+mod parts;
 mod subject;
 mod table;
 
 use std::fmt::Write;
 use std::fs;
 
+use ir::loops::text::{Style, print_nest};
 use passes::schedule::Schedule;
 use rayon::prelude::*;
 use test_support::{Model, all_models, repository};
 
 use document::Row;
 use layer::{measured, scheduled};
+use parts::Parts;
 use subject::graph;
 use table::{FAMILIES, Family};
 
@@ -46,6 +49,12 @@ struct Outcome {
     macs: u64,
     /// By core.
     cycles: Vec<u64>,
+    /// What those on the first core go into.
+    parts: Parts,
+    /// The text of the schedule.
+    schedule: String,
+    /// The first of the layers, to read.
+    nest: String,
 }
 
 #[test]
@@ -74,7 +83,9 @@ fn row((family, outcome): (&&Family, Result<Option<Outcome>, String>)) -> (&'sta
         };
         let found = outcome.cycles.iter().map(|cycles| *cycles as f64 / outcome.macs as f64);
         let cycles = found.zip(family.wanted).map(|(found, wanted)| [found, wanted]).collect();
-        Row { family: family.name, subject: layers, cycles }
+        let parts = outcome.parts.map(|cycles| cycles / outcome.macs as f64);
+        let Outcome { schedule, nest, .. } = outcome;
+        Row { family: family.name, subject: layers, cycles, parts, why: family.why, schedule, nest }
     };
     (family.name, outcome.ok().flatten().map(row))
 }
@@ -101,12 +112,19 @@ fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String>
     let subject = text.lines().find_map(|line| line.strip_prefix("// ")).ok_or("no comment names a model")?;
     let Some(graph) = graph(subject, models)? else { return Ok(None) };
     let layers = scheduled(&graph, &schedule)?;
-    let (subject, cycles) = (subject.to_string(), vec![0; measured().count()]);
-    let mut outcome = Outcome { subject, layers: Vec::new(), macs: 0, cycles };
+    let mut outcome = Outcome {
+        subject: subject.to_string(),
+        layers: Vec::new(),
+        macs: 0,
+        cycles: vec![0; measured().count()],
+        parts: [0.0; 3],
+        nest: layers.first().map_or(String::new(), |layer| print_nest(&layer.nest, Style::Reading).text),
+        schedule: text.clone(),
+    };
     for layer in &layers {
-        let cycles =
-            layer.run().map_err(|error| format!("`{}`: {error}\n{}", layer.nest.name, layer.nest))?;
-        outcome.cycles.iter_mut().zip(cycles).for_each(|(sum, cycles)| *sum += cycles);
+        let found = layer.run().map_err(|error| format!("`{}`: {error}\n{}", layer.nest.name, layer.nest))?;
+        outcome.cycles.iter_mut().zip(&found).for_each(|(sum, (cycles, _))| *sum += cycles);
+        outcome.parts.iter_mut().zip(found[0].1).for_each(|(sum, cycles)| *sum += cycles);
         outcome.macs += layer.macs;
         outcome.layers.push(layer.nest.name.clone());
     }

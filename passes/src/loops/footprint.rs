@@ -190,12 +190,17 @@ impl Footprint {
             if low >= 0 && high + step * (positions - 1) < extent {
                 continue;
             }
-            // The first position from 0 on, and from the extent on.
-            let from =
-                |limit: i64| (limit - low).div_euclid(step) + i64::from((limit - low).rem_euclid(step) != 0);
-            let (first, end) = (from(0).clamp(0, positions), from(extent).clamp(0, positions));
+            // The first position from 0 on, and from the extent on: the further the base, the less. Other bases lie between the two.
+            let bounds = |base: i64| {
+                [0, extent].map(|limit| {
+                    let from =
+                        (limit - base).div_euclid(step) + i64::from((limit - base).rem_euclid(step) != 0);
+                    from.clamp(0, positions)
+                })
+            };
+            let [first, end] = bounds(low);
             match coordinate {
-                Some(digit) if low == high && first < end && digit.is_first => {
+                Some(digit) if bounds(high) == [first, end] && first < end && digit.is_first => {
                     inside[digit.coordinate] = (first as u32 * digit.inner, end as u32 * digit.inner);
                 }
                 _ => return Err(n),
