@@ -21,9 +21,9 @@
 //!
 //! The panel has halfwords. It is what `stage` makes for a tile with a dimension for each loop of the sum, `collapse` and `pad`: products that pad the sum are
 //! with zero. `order (0 2 1 3)` permutes the innermost loop of the sum first, so that two words come out of four bytes without packing.
-//! Where loads have a border, `border` comes before.
+//! Where loads have a border, `border` comes before. Several reductions in the body, as `peel` leaves them, get a panel each.
 //!
-//! Legal for a body in which the loops of one reduction all move all loads of the buffer, which are of one form; then as
+//! Legal for a body in which the loops of each reduction all move its loads of the buffer, which are of one form; then as
 //! the steps that it is made of.
 
 use ir::diag::Diagnostic;
@@ -138,31 +138,33 @@ impl Window {
 /// Rewrites the windows in the body of the loop over `axis`.
 fn im2col(nest: &mut Nest, window: &Window, axis: VarId) -> Result<(), Diagnostic> {
     let mut window = Window { name: window.name.clone(), order: window.order.clone(), ..*window };
-    let [summed] = &window.summed(nest)?[..] else {
-        return Err(Diagnostic::new("several reductions inside read it")
-            .help("legal further in, or before an axis inside is peeled"));
-    };
+    let sums = window.summed(nest)?;
     window.bordered(nest)?;
-    window.ordered(nest, summed)?;
-    let vars: Vec<VarId> = summed.iter().map(|l| l.var).collect();
-    if let Some(still) = unmoved(nest, window.buffer, &vars) {
+    sums.iter().try_for_each(|summed| window.ordered(nest, summed))?;
+    let vars: Vec<VarId> = sums.iter().flatten().map(|l| l.var).collect();
+    if let Some(still) = unmoved(nest, window.buffer, &sums) {
         let still = &nest.vars[still.idx()];
         return Err(Diagnostic::new(format!("the loop `{still}` of the sum does not move its loads"))
             .help("legal where every loop of the sum does"));
     }
-    let like = Panel { patches: Some(vars.clone()), ..Panel::of(Ty::I16) };
+    let like = Panel { patches: Some(vars), ..Panel::of(Ty::I16) };
     let panels = stage(nest, window.buffer, Some(axis), &like)?;
-    let [panel] = panels[..] else {
-        return Err(Diagnostic::new(format!("its loads are of {} forms", panels.len()))
-            .help("legal for windows that are all read in one way"));
-    };
-    let n_summed = summed.iter().filter(|l| l.extent > 1).count();
-    let rank = nest.buffers[panel.idx()].shape.len();
-    if n_summed > 0 {
-        flatten(nest, panel, rank - n_summed);
+    if panels.len() != sums.len() {
+        let (forms, sums) = (panels.len(), sums.len());
+        return Err(Diagnostic::new(format!("its loads are of {forms} forms in {sums} sums"))
+            .help("legal for windows that are all read in one way, by each sum"));
     }
-    let flat = if vars.len() > 1 { collapse(nest, &vars)? } else { vars[0] };
-    window.padded(nest, flat)
+    for (panel, summed) in panels.into_iter().zip(&sums) {
+        let n_summed = summed.iter().filter(|l| l.extent > 1).count();
+        let rank = nest.buffers[panel.idx()].shape.len();
+        if n_summed > 0 {
+            flatten(nest, panel, rank - n_summed);
+        }
+        let vars: Vec<VarId> = summed.iter().map(|l| l.var).collect();
+        let flat = if vars.len() > 1 { collapse(nest, &vars)? } else { vars[0] };
+        window.padded(nest, flat)?;
+    }
+    Ok(())
 }
 
 fn has_border(nest: &mut Nest, buffer: BufferId) -> bool {
@@ -173,16 +175,16 @@ fn has_border(nest: &mut Nest, buffer: BufferId) -> bool {
     found
 }
 
-/// A loop that leaves some load of the buffer where it is.
-fn unmoved(nest: &mut Nest, buffer: BufferId, vars: &[VarId]) -> Option<VarId> {
+/// A loop that leaves some load of the buffer in its sum where it is.
+fn unmoved(nest: &mut Nest, buffer: BufferId, sums: &[Vec<Loop>]) -> Option<VarId> {
     let mut still = None;
     visit_loads(&mut nest.body, &mut Default::default(), &mut |access, around| {
         if access.buffer == buffer {
             let mut used = Vec::new();
             access.index.iter().for_each(|index| index.vars(&mut used));
             let is_still =
-                |var: &&VarId| !used.contains(var) && around.get(var).is_some_and(|extent| *extent > 1);
-            still = still.or(vars.iter().find(is_still).copied());
+                |l: &&Loop| !used.contains(&l.var) && around.get(&l.var).is_some_and(|extent| *extent > 1);
+            still = still.or(sums.iter().flatten().find(is_still).map(|l| l.var));
         }
     });
     still

@@ -15,6 +15,8 @@
 //! proven for all and the multiplier is the only constant to load; where the sign shows below the zero point, for one
 //! factor for all with three operations. A number is the factor of all channels.
 //!
+//! Where several reductions read the constant, each gets factors of its own.
+//!
 //! Legal where every step of the sums is a product with an element of the constant, and where `f w` fits in its type and the sum
 //! times `f` in a word, by the proven bounds.
 
@@ -67,12 +69,25 @@ pub enum By {
     Auto,
 }
 
-/// Multiplies a constant and what its sums begin with, and divides the sums at their end.
+/// Multiplies a constant and what its sums begin with, and divides the sums at their end. Each reduction that reads it gets factors and a
+/// constant of its own; those with the same contents are one in the object file.
 pub fn scale(nest: &mut Nest, weights: BufferId, by: By) -> Result<(), Diagnostic> {
     let name = nest.buffers[weights.idx()].name.clone();
+    let mut scaled = nest.clone();
+    let mut next = Some(sum_of(&scaled, weights).and_then(|sum| sum.ok_or("no reduction reads it".into())));
+    while let Some(sum) = next {
+        let only = "legal for a constant whose products make up sums, `a = add a, mul(sext(…), sext(…))`";
+        let sum = sum.map_err(|why| Diagnostic::new(format!("cannot scale `{name}`: {why}")).help(only))?;
+        scale_sum(&mut scaled, weights, &sum, by)?;
+        next = sum_of(&scaled, weights).transpose();
+    }
+    *nest = scaled;
+    Ok(())
+}
+
+fn scale_sum(nest: &mut Nest, weights: BufferId, sum: &Sum, by: By) -> Result<(), Diagnostic> {
+    let name = nest.buffers[weights.idx()].name.clone();
     let refused = |why: String| Diagnostic::new(format!("cannot scale `{name}`: {why}"));
-    let only = "legal for a constant whose products make up one sum, `a = add a, mul(sext(…), sext(…))`";
-    let sum = sum_of(nest, weights).map_err(|why| refused(why).help(only))?;
     let (factors, register) = match by {
         By::Number(factor) => (
             fixed(factor)
@@ -82,18 +97,15 @@ pub fn scale(nest: &mut Nest, weights: BufferId, by: By) -> Result<(), Diagnosti
         By::Auto => {
             let rescaled = rescaled(nest, sum.local)
                 .map_err(|error| refused(error.message).help("a number can be given: `scale … by 2`"))?;
-            let factors = found(nest, weights, &sum, &rescaled).ok_or_else(|| {
+            let factors = found(nest, weights, sum, &rescaled).ok_or_else(|| {
                 refused("no factors were found with which rescaling is shorter".into())
                     .help("wider elements leave room for factors: `pack … i16` first")
             })?;
             (factors, rescaled.register)
         }
     };
-    let mut scaled = nest.clone();
-    let made = apply(&mut scaled, weights, &sum, &factors, &register).map_err(&refused)?;
-    check(&scaled, made, &sum, &name)?;
-    *nest = scaled;
-    Ok(())
+    let made = apply(nest, weights, sum, &factors, &register).map_err(&refused)?;
+    check(nest, made, sum, &name)
 }
 
 /// A sum of products with the constant.
@@ -109,19 +121,19 @@ fn fixed(factor: u32) -> Option<Numbers> {
     i32::try_from(factor).ok().filter(|factor| *factor > 1).map(Numbers::Same)
 }
 
-/// The sum of products with the constant, if there is one and nothing else is added to it.
-fn sum_of(nest: &mut Nest, weights: BufferId) -> Result<Sum, String> {
-    let mut reduces = Vec::new();
-    nest.walk(&mut |_, stmt| {
+/// The first sum of products with the constant, if there is one; an error where something else is added to it.
+fn sum_of(nest: &Nest, weights: BufferId) -> Result<Option<Sum>, String> {
+    let mut first: Option<Reduce> = None;
+    ir::loops::walk::walk(&nest.body, ir::loops::StmtNo(0), &mut |_, stmt| {
         if let Stmt::Reduce(reduce) = stmt
+            && first.is_none()
             && mentions(&reduce.update, weights)
+            && !has_inner(&reduce.update, weights)
         {
-            reduces.push(reduce.clone());
+            first = Some(reduce.clone());
         }
     });
-    let [reduce] = &reduces[..] else {
-        return Err(format!("it is read by {} reductions, not by one", reduces.len()));
-    };
+    let Some(reduce) = first else { return Ok(None) };
     let mut steps = Vec::new();
     collect(&reduce.update, weights, &mut steps)?;
     let sums: BTreeSet<LocalId> = steps.iter().map(|(local, ..)| *local).collect();
@@ -131,7 +143,16 @@ fn sum_of(nest: &mut Nest, weights: BufferId) -> Result<Sum, String> {
     let steps = steps.into_iter().map(|(_, at, access)| (at, access)).collect();
     let sum = Sum { local, steps, reduce: reduce.clone() };
     let others = all_sets(&reduce.update, local) != sum.steps.len();
-    if others { Err("its sum has other terms too".into()) } else { Ok(sum) }
+    if others { Err("its sum has other terms too".into()) } else { Ok(Some(sum)) }
+}
+
+/// Whether a reduction inside of the block reads the buffer in its steps.
+fn has_inner(block: &[Stmt], buffer: BufferId) -> bool {
+    let mut found = false;
+    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
+        found |= matches!(stmt, Stmt::Reduce(reduce) if mentions(&reduce.update, buffer));
+    });
+    found
 }
 
 fn mentions(block: &[Stmt], buffer: BufferId) -> bool {
