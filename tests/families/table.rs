@@ -54,10 +54,13 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "depthwise3x3_s2_planes",  wanted: [2.57, 2.16], why: "what begins and ends a sum takes 0.8 cycles for each of its nine products; the figure is for less than that" },
     Family { name: "depthwise3x3_s2_other",   wanted: [2.57, 2.16], why: "planes of one channel each, filled byte by byte; the last of seven columns is computed alone" },
     Family { name: "depthwise3x3_hwc",        wanted: [1.82, 1.43], why: "the figure joins bytes to pairs in registers, which no step does; nine weights beside six bytes that stay do not fit in registers" }, // Counted by hand.
+    Family { name: "depthwise3x3_hwc_kws",    wanted: [1.82, 1.43], why: "as the one above: bytes stay single" },
     Family { name: "depthwise5x5_smlad",      wanted: [1.35, 1.02], why: "" },
     Family { name: "depthwise7x7_smlad",      wanted: [1.12, 0.86], why: "the figure is without the plane's border: 10 rows of 12 have 16 of 18 in the plane" },
     Family { name: "depthwise5x5_kronecker",  wanted: [1.17, 0.79], why: "sums leave their lanes one after the other before they are rescaled, which takes 0.5 cycles for each product" },
+    Family { name: "depthwise5x5_kronecker_mcunet", wanted: [1.17, 0.79], why: "as the one above" },
     Family { name: "depthwise7x7_kronecker",  wanted: [0.87, 0.60], why: "sums leave their lanes one after the other before they are rescaled; the plane's border comes on top" },
+    Family { name: "depthwise7x7_kronecker_mcunet", wanted: [0.87, 0.60], why: "each row of six is one step; rows of 24 were measured, where four steps share what a row begins with" },
     Family { name: "depthwise7x7_kronecker_other", wanted: [0.87, 0.60], why: "rows of ten outputs are six and four, each with lanes of their own; five rows of outputs read eleven" },
     Family { name: "conv3x3_s2_other",       wanted: [1.08, 0.61], why: "72 products for each rescaling, and a panel for 12 channels" }, // The formula of a block with K = 72, and widening.
     Family { name: "conv3x3_dilated",        wanted: [1.16, 0.69], why: "" }, // The formulas of a block with K = 108 and of its panel, for 16 channels.
