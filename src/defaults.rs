@@ -6,6 +6,7 @@
 //! that: it is chosen where it is fastest.
 
 mod choose;
+mod formats;
 mod price;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,11 @@ use ir::loops::{Buffer, BufferId, Init, Layer, Program, Role};
 use isel_thumb2::cores::Core;
 use isel_thumb2::isa::Extension;
 use isel_thumb2::layer;
-use passes::defaults::{Draft, Traits};
+use passes::defaults::{Draft, Format, Traits};
 use passes::schedule::Schedule;
 
 use self::choose::{Body, Limit, Price, choose};
+use self::formats::Formatted;
 use self::price::Pricer;
 use crate::flash::weights;
 use crate::pipeline::Budget;
@@ -34,7 +36,7 @@ const NUMBERS_OF_CHANNEL: usize = 3;
 /// Bytes of code that a model may take where the user sets no budget; what leads from layer to layer comes to it.
 const CODE_BYTES: usize = 22 * 1024;
 /// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
-const STACK_BYTES: usize = 256;
+const STACK_BYTES: usize = 320;
 
 /// How much is repeated in the code.
 struct Repeats {
@@ -59,16 +61,43 @@ impl Repeats {
 
 /// The schedule for a lowered program, within a budget if that can be.
 pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> Result<Schedule, Diagnostic> {
+    let (fast, pricer) = (FAST.on(options.core), Pricer::new(options));
+    let most = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
+    let mut network = Formatted::new(program, &fast, most);
+    let mut drafts = pricer.drafts(&network.program.layers, &fast);
+    loop {
+        let candidates: Vec<Vec<ram::Candidate>> = drafts.iter().map(|drafts| candidates(drafts)).collect();
+        let peak = ram::peak(&network.program, &candidates, most);
+        let Some(changed) = (peak.bytes > network.most).then(|| network.relieve(peak.layer)).flatten() else {
+            break;
+        };
+        for number in changed {
+            let layer = std::slice::from_ref(&network.program.layers[number]);
+            drafts[number] = pricer.drafts(layer, &fast).remove(0);
+        }
+    }
+    let formats: String = network.formats.iter().map(Format::text).collect();
+    let layers = layers(&network.program, &pricer, drafts, budget, most);
+    Schedule::parse(&format!("schedule 1\n{formats}{layers}"))
+}
+
+/// The scopes of the layers, and of those that share their code, in an arena of at most `most` bytes.
+fn layers(
+    program: &Program,
+    pricer: &Pricer,
+    drafts: Vec<Vec<(Price, Draft)>>,
+    budget: Budget,
+    most: Option<u64>,
+) -> String {
     let in_full = budget.flash.is_some();
     let flash = budget.flash.map_or_else(|| Limit::Soft(allowance(program)), Limit::Hard);
-    let most = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
-    let (pricer, mut arena, mut has_small) = (Pricer::new(options), most, false);
-    let mut drafts = within(program, pricer.drafts(program, &FAST.on(options.core)), arena);
+    let (mut arena, mut has_small) = (most, false);
+    let mut drafts = within(program, drafts, arena);
     let chosen = loop {
         let chosen = choose(&charges(&drafts, in_full), flash);
         if chosen.is_short && !has_small {
             has_small = true;
-            let small = pricer.drafts(program, &SMALL.on(options.core));
+            let small = pricer.drafts(&program.layers, &SMALL.on(pricer.core()));
             drafts.iter_mut().zip(small).for_each(|(drafts, small)| drafts.extend(small));
             drafts = within(program, drafts, arena);
             continue;
@@ -84,13 +113,13 @@ pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> R
             _ => break chosen.drafts,
         }
     };
-    let mut text = String::from("schedule 1\n");
+    let mut text = String::new();
     for (number, layer) in program.layers.iter().enumerate() {
         let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
         text.push_str(&format!("layer {}:\n{steps}", layer.nest.name));
     }
     text.push_str(&groups(program, &drafts, &chosen));
-    Schedule::parse(&text)
+    text
 }
 
 /// The drafts that keep to an arena of so many bytes; where nobody says how many, to about the smallest.

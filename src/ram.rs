@@ -29,10 +29,17 @@ pub struct Candidate<'a> {
 pub fn fitting(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>) -> Vec<Vec<bool>> {
     let layers = Layers { program, needs: Needs::new(program), drafts: layers };
     let budget = budget.unwrap_or_else(|| {
-        let least = layers.least();
+        let least = layers.least(Those::Fast).bytes;
         least + least / LARGER_BY_PART
     });
     (0..program.layers.len()).into_par_iter().map(|number| layers.fitting(number, budget)).collect()
+}
+
+/// The layer that needs the most, with the drafts that need the least: of all, or without a budget of those that are about the
+/// fastest.
+pub fn peak(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>) -> Peak {
+    let those = if budget.is_some() { Those::All } else { Those::Fast };
+    Layers { program, needs: Needs::new(program), drafts: layers }.least(those)
 }
 
 /// Bytes of the arena where layers become these nests; `None` where one of them is not legal.
@@ -45,6 +52,24 @@ pub fn arena<'n>(program: &Program, nests: impl Iterator<Item = Option<&'n Nest>
     Some(place(&program).ok()?.arena_bytes.into())
 }
 
+/// What decides how large the arena is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Bytes.
+    pub bytes: u64,
+    /// The number of the layer that needs them.
+    pub layer: usize,
+}
+
+/// Drafts that count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Those {
+    /// All.
+    All,
+    /// Those that are about as fast as the fastest.
+    Fast,
+}
+
 struct Layers<'a> {
     program: &'a Program,
     needs: Needs<'a>,
@@ -52,20 +77,23 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// The bytes of the smallest arena with drafts that are about the fastest of their layers.
-    fn least(&self) -> u64 {
+    /// What the smallest arena with such drafts needs.
+    fn least(&self, those: Those) -> Peak {
         let apart = |number: usize| {
-            let fast = self.fast(number).into_iter();
-            fast.map(|draft| self.needs.apart(number, self.drafts[number][draft].nest)).min().unwrap_or(0)
+            let drafts = self.those(number, those).into_iter();
+            drafts.map(|draft| self.needs.apart(number, self.drafts[number][draft].nest)).min().unwrap_or(0)
         };
         // Those that need the most come first: most of the others need not be looked at.
         let mut order: Vec<(u64, usize)> = (0..self.drafts.len()).map(|at| (apart(at), at)).collect();
         order.sort_unstable_by_key(|(bytes, number)| (Reverse(*bytes), *number));
-        let mut least = 0;
-        for (_, number) in order.into_iter().filter(|(bytes, _)| *bytes > 0) {
-            if apart(number) > least {
-                let together = self.fast(number).into_par_iter().map(|draft| self.together(number, draft));
-                least = together.min().unwrap_or(0).max(least);
+        let mut least = Peak::default();
+        for (apart, layer) in order {
+            if apart > least.bytes {
+                let drafts = self.those(layer, those).into_par_iter();
+                let bytes = drafts.map(|draft| self.together(layer, draft)).min().unwrap_or(0);
+                if bytes > least.bytes {
+                    least = Peak { bytes, layer };
+                }
             }
         }
         least
@@ -82,12 +110,11 @@ impl Layers<'_> {
         needs.into_iter().map(|bytes| bytes <= most).collect()
     }
 
-    /// The drafts of a layer that are about as fast as the fastest.
-    fn fast(&self, number: usize) -> Vec<usize> {
+    fn those(&self, number: usize, those: Those) -> Vec<usize> {
         let drafts = &self.drafts[number];
         let fastest = drafts.iter().map(|draft| draft.cycles).min().unwrap_or(0);
         let is_fast = |at: &usize| drafts[*at].cycles * 100 <= fastest * (100 + SLOWER_BY_PERCENT);
-        (0..drafts.len()).filter(is_fast).collect()
+        (0..drafts.len()).filter(|at| those == Those::All || is_fast(at)).collect()
     }
 
     fn together(&self, number: usize, draft: usize) -> u64 {

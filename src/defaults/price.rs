@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use ir::loops::{BufferId, Init, Nest, Program, Role};
+use ir::loops::{BufferId, Init, Layer, Nest, Role};
+use isel_thumb2::cores::Core;
 use isel_thumb2::emit::{Emitted, Names};
 use isel_thumb2::{layer, program};
 use passes::defaults::{Draft, Traits, drafts};
@@ -33,13 +34,18 @@ impl Pricer {
         Self { estimates: Codes::new(options.for_estimate()), prices: Codes::new(options.for_price()) }
     }
 
+    /// The core that the code is for.
+    pub fn core(&self) -> &'static dyn Core {
+        self.prices.options.core
+    }
+
     /// The drafts for each layer that code can be made of, with the price of each; of those that are clearly slower an estimate.
-    pub fn drafts(&self, program: &Program, traits: &Traits) -> Vec<Vec<(Price, Draft)>> {
+    pub fn drafts(&self, layers: &[Layer], traits: &Traits) -> Vec<Vec<(Price, Draft)>> {
         let estimated = |draft: Draft| Some((price(&draft, &self.estimates)?, draft));
-        let of_layer = |layer: &ir::loops::Layer| -> Vec<(Price, Draft)> {
+        let of_layer = |layer: &Layer| -> Vec<(Price, Draft)> {
             drafts(&layer.nest, traits).into_par_iter().filter_map(estimated).collect()
         };
-        let estimates: Vec<Vec<(Price, Draft)>> = program.layers.par_iter().map(of_layer).collect();
+        let estimates: Vec<Vec<(Price, Draft)>> = layers.par_iter().map(of_layer).collect();
         estimates.into_par_iter().map(|drafts| self.exact(drafts)).collect()
     }
 

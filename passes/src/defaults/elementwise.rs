@@ -1,8 +1,6 @@
 //! Everything that is no product: rescaling, averages and additions in few operations, functions of a byte as tables, and
 //! four bytes at a time.
 
-use ir::loops::Nest;
-
 use super::Traits;
 use super::draft::Draft;
 use super::shape::SumOfProducts;
@@ -11,20 +9,20 @@ use super::shape::SumOfProducts;
 const BYTES: u32 = 4;
 
 /// The drafts for a nest of any kind.
-pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
+pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     let short = ["short-add", "table", "short-divide", "short-requantize", "short-requantize any"];
-    let mut single = Draft::new(nest);
+    let mut single = begin.clone();
     let is_short = single.first_of(&short);
     let mut drafts: Vec<Draft> = is_short.then_some(single).into_iter().collect();
-    if traits.dual_mac && SumOfProducts::of(nest).is_none() {
-        drafts.extend(words(nest, traits));
+    if traits.dual_mac && SumOfProducts::of(&begin.nest).is_none() {
+        drafts.extend(words(begin, traits));
     }
     drafts
 }
 
 /// Four bytes at a time, along the innermost loop where that is legal.
-fn words(nest: &Nest, traits: &Traits) -> Option<Draft> {
-    let mut draft = Draft::new(nest);
+fn words(begin: &Draft, traits: &Traits) -> Option<Draft> {
+    let mut draft = begin.clone();
     draft.first_of(&["short-add upper", "short-add", "short-divide"]);
     let axes = draft.loop_names();
     let axis = axes.iter().rev().find(|axis| {

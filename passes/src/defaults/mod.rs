@@ -6,14 +6,16 @@
 
 mod draft;
 mod elementwise;
+mod formats;
 mod product;
 mod shape;
 mod tiles;
 mod window;
 
-use ir::loops::Nest;
+use ir::loops::{Expr, Nest, Stmt};
 
 pub use draft::Draft;
+pub use formats::{Format, formats, goes_by_pixels};
 
 /// What the rules know of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub struct Traits {
     pub unrolled_copies: u32,
 }
 
-/// A rule: the drafts that it has for a nest, none where the nest is not of its kind.
-type Rule = fn(&Nest, &Traits) -> Vec<Draft>;
+/// A rule: the drafts that it has for a nest, from the steps that all have in common; none where the nest is not of its kind.
+type Rule = fn(&Draft, &Traits) -> Vec<Draft>;
 
 /// All rules, in the order in which they are asked; every one may have drafts for a nest.
 const RULES: &[Rule] = &[
@@ -39,8 +41,32 @@ const RULES: &[Rule] = &[
     elementwise::drafts, // No sum, or none of the above.
 ];
 
-/// The drafts for a nest as lowering leaves it; the first one has no steps.
+/// The drafts for a nest as lowering or the layout of its tensors leaves it; the first one has no steps.
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
-    let plain = [Draft::new(nest)];
-    plain.into_iter().chain(RULES.iter().flat_map(|rule| rule(nest, traits))).collect()
+    let plain = Draft::new(nest);
+    let begin = surrounded(&plain, traits);
+    let drafts: Vec<Draft> = RULES.iter().flat_map(|rule| rule(&begin, traits)).collect();
+    std::iter::once(plain).chain(drafts).collect()
+}
+
+/// Repeats in the code what writes the surroundings of a tensor, in front of everything else.
+fn surrounded(plain: &Draft, traits: &Traits) -> Draft {
+    let mut draft = plain.clone();
+    let Some((_, surroundings)) = plain.nest.body.split_last() else { return draft };
+    for name in innermost(&plain.nest, surroundings) {
+        draft.repeat(&name, traits.unrolled_copies);
+    }
+    draft
+}
+
+/// The names of the loops that hold nothing but stores of constants.
+fn innermost(nest: &Nest, block: &[Stmt]) -> Vec<String> {
+    let of_stmt = |stmt: &Stmt| match stmt {
+        Stmt::For(l, body) if body.iter().all(|stmt| matches!(stmt, Stmt::Store(_, Expr::Int(..)))) => {
+            vec![nest.vars[l.var.idx()].clone()]
+        }
+        Stmt::For(_, body) => innermost(nest, body),
+        _ => Vec::new(),
+    };
+    block.iter().flat_map(of_stmt).collect()
 }

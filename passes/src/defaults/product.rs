@@ -2,8 +2,6 @@
 //!
 //! A convolution is one too: its windows lie as rows in a panel, or are read in place from rows of halfwords.
 
-use ir::loops::Nest;
-
 use super::Traits;
 use super::draft::{Draft, Stuck};
 use super::shape::{Axis, SumOfProducts, product};
@@ -45,8 +43,8 @@ enum Data {
 }
 
 /// The drafts for a matrix product.
-pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
-    let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
+pub fn drafts(plain: &Draft, traits: &Traits) -> Vec<Draft> {
+    let Some(sum) = SumOfProducts::of(&plain.nest) else { return Vec::new() };
     if !sum.shared.is_empty() || sum.weights.len() != 1 {
         return Vec::new();
     }
@@ -58,7 +56,6 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         _ if traits.dual_mac => (BLOCKS_OF_WINDOWS, &windows),
         _ => return Vec::new(),
     };
-    let plain = Draft::new(nest);
     let mut shortened = plain.clone();
     if traits.dual_mac {
         shortened.attempt(format!("pack {0} i16; scale {0}_packed by auto", sum.w));
@@ -70,7 +67,7 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
             let way = |weights: Weights| Product { sum: &sum, block, weights, data, traits };
             drafts.extend(way(Weights::Halfwords).draft(&shortened).ok());
             if traits.dual_mac && block.0 * block.1 >= LEAST_BLOCK_OF_PAIRS {
-                drafts.extend(way(Weights::Pairs).draft(&plain).ok());
+                drafts.extend(way(Weights::Pairs).draft(plain).ok());
             }
         }
     }
@@ -151,13 +148,17 @@ impl Product<'_> {
         product(&self.sum.summed) / self.depth().extent
     }
 
-    /// One loop over all pixels, if there is one.
+    /// One loop over pixels, if there is one: all, or those of a row.
     fn pixels(&self, draft: &mut Draft) -> Result<Option<Axis>, Stuck> {
         let names: Vec<&str> = self.sum.data.iter().map(|axis| axis.name.as_str()).collect();
         if names.len() > 1 {
             draft.step(format!("collapse {}", names.join(" ")))?;
         }
-        let axis = Axis { name: names.join("_"), extent: product(&self.sum.data) };
+        let mut axis = Axis { name: names.join("_"), extent: product(&self.sum.data) };
+        if let Some(columns) = self.sum.columns {
+            draft.step(format!("tile {} {columns}", axis.name))?; // Blocks do not reach from row to row.
+            axis = Axis { name: format!("{}.i", axis.name), extent: columns };
+        }
         Ok((!names.is_empty()).then_some(axis))
     }
 
@@ -270,7 +271,9 @@ impl Product<'_> {
         let everywhere = parts.stages.is_empty().then(String::new);
         let sums: Vec<String> = parts.endings.iter().map(|ending| all(loops, ending)).collect();
         let places: Vec<String> = parts.stages.iter().map(at).chain(everywhere).collect();
-        if self.data == Data::Pixels && !order.is_empty() {
+        if self.data == Data::Pixels && self.sum.wide {
+            // The producer has widened it.
+        } else if self.data == Data::Pixels && !order.is_empty() {
             sums.iter().try_for_each(|sum| draft.step(format!("permute {sum} (0 2 1 3)")))?;
             places
                 .iter()

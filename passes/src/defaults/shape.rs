@@ -1,6 +1,7 @@
 //! What the rules see of a nest: the loops around its sum, and which operand each of them moves.
 
-use ir::loops::{Access, Expr, Loop, Nest, Prim, Reduce, Stmt, VarId};
+use ir::loops::{Access, Atom, Expr, Loop, Nest, Prim, Reduce, Stmt, VarId};
+use ir::ty::Ty;
 
 /// A loop by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +27,14 @@ pub struct SumOfProducts {
     pub x: String,
     /// The buffer of the weights.
     pub w: String,
+    /// Whether data is halfwords already.
+    pub wide: bool,
+    /// Of the loops over data, the one that goes from element to element in memory.
+    pub walked: Option<usize>,
     /// Whether data is read beyond its edges.
     pub border: bool,
+    /// The columns of a row, where results lie in rows of a frame and pixels are counted on from row to row.
+    pub columns: Option<u32>,
     /// How many of the first and of the last iterations of the outermost loop over data read beyond its edges, where it
     /// moves them.
     pub edges: (u32, u32),
@@ -45,14 +52,18 @@ impl SumOfProducts {
         let only = |in_x: bool, in_w: bool| -> Vec<Axis> {
             loops.iter().filter(|l| moves(x, l) == in_x && moves(w, l) == in_w).map(named).collect()
         };
+        let data = only(true, false);
         let sum = Self {
-            data: only(true, false),
+            wide: nest.buffers[x.buffer.idx()].elem == Ty::I16,
+            walked: walked(nest, x, &loops).and_then(|l| data.iter().position(|axis| axis.name == *l)),
+            data,
             weights: only(false, true),
             shared: only(true, true),
             summed: reduce.loops.iter().map(named).collect(),
             x: nest.buffers[x.buffer.idx()].name.clone(),
             w: nest.buffers[w.buffer.idx()].name.clone(),
             border: x.border.is_some(),
+            columns: columns(reduce),
             edges: edges(nest, x, &loops, &reduce.loops),
         };
         only(false, false).is_empty().then_some(sum)
@@ -87,6 +98,30 @@ fn factors<'n>(nest: &'n Nest, reduce: &'n Reduce) -> Option<(&'n Access, &'n Ac
         (true, false) => Some((b, a)),
         _ => None,
     }
+}
+
+/// The name of the loop that goes from element to element in memory.
+fn walked<'n>(nest: &'n Nest, x: &Access, around: &[Loop]) -> Option<&'n String> {
+    let buffer = &nest.buffers[x.buffer.idx()];
+    let (inner, _) = buffer.map.dims.last()?;
+    let [(1, Atom::Var(dim))] = inner.terms[..] else { return None };
+    let mut used = Vec::new();
+    x.index.get(dim.idx())?.vars(&mut used);
+    around.iter().find(|l| used.contains(&l.var)).map(|l| &nest.vars[l.var.idx()])
+}
+
+/// What the index of a result divides a loop by that counts pixels.
+fn columns(reduce: &Reduce) -> Option<u32> {
+    let of_store = |stmt: &Stmt| match stmt {
+        Stmt::Store(to, _) => {
+            to.index.iter().flat_map(|index| &index.terms).find_map(|(_, atom)| match atom {
+                Atom::Mod(_, columns) => Some(*columns),
+                Atom::Var(_) | Atom::Div(..) => None,
+            })
+        }
+        _ => None,
+    };
+    reduce.finish.iter().find_map(of_store)
 }
 
 /// How many of the first and of the last iterations of the outermost loop read outside of the data in the dimension that it moves.

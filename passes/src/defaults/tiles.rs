@@ -1,7 +1,5 @@
 //! Convolutions with a window of 3 by 3: tiles of outputs by Winograd's algorithm, whose matrix products are blocked like any other.
 
-use ir::loops::Nest;
-
 use super::Traits;
 use super::draft::{Draft, Stuck};
 use super::shape::SumOfProducts;
@@ -14,17 +12,17 @@ const BLOCK: (u32, u32) = (2, 4);
 const TAPS: u32 = 3;
 
 /// The drafts for a convolution.
-pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
-    let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
+pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
+    let Some(sum) = SumOfProducts::of(&begin.nest) else { return Vec::new() };
     let [ky, kx, _] = &sum.summed[..] else { return Vec::new() };
     if !traits.dual_mac || !sum.shared.is_empty() || ky.extent != TAPS || kx.extent != TAPS {
         return Vec::new();
     }
-    SIDES.iter().filter_map(|side| tiled(nest, &sum, *side, traits).ok()).collect()
+    SIDES.iter().filter_map(|side| tiled(begin, &sum, *side, traits).ok()).collect()
 }
 
-fn tiled(nest: &Nest, sum: &SumOfProducts, side: u32, traits: &Traits) -> Result<Draft, Stuck> {
-    let mut draft = Draft::new(nest);
+fn tiled(begin: &Draft, sum: &SumOfProducts, side: u32, traits: &Traits) -> Result<Draft, Stuck> {
+    let mut draft = begin.clone();
     let (tiles, channels) = BLOCK;
     let k = &sum.summed[2].name;
     let n = sum.weights.last().ok_or(Stuck)?;

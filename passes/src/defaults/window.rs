@@ -28,21 +28,22 @@ enum Kept {
 /// Most steps that are repeated where data is carried from one to the next: names change instead of registers.
 const CARRIED: &[u32] = &[6, 24];
 
+/// A loop is much longer than another one that is longer by more than this factor.
+const LONGER: u32 = 2;
+
 /// Most lines of a window that have a word in a register each.
 const LINES_AT_ONCE: u32 = 3;
 
 /// The drafts for a window that moves over each channel.
-pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
-    let Some(sum) = SumOfProducts::of(nest) else { return Vec::new() };
+pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
+    let Some(sum) = SumOfProducts::of(&begin.nest) else { return Vec::new() };
     if sum.shared.is_empty() || !sum.weights.is_empty() || sum.data.is_empty() {
         return Vec::new();
     }
     let mut drafts = Vec::new();
-    let begun = rescaled_briefly(nest, &sum);
+    let begun = rescaled_briefly(begin, &sum);
     for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
-        for (planes, walked) in
-            [PLANES, 1].iter().flat_map(|planes| walks(&sum).map(move |walk| (*planes, walk)))
-        {
+        for (planes, walked) in ways_to_walk(&sum) {
             let way = Way { planes, outputs: *outputs, walked };
             let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
             let steps = draft.extent(&format!("{}.o", sum.data[walked].name));
@@ -50,7 +51,7 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
         }
     }
     if drafts.is_empty() {
-        drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(nest, &sum, *outputs, traits).ok()));
+        drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(begin, &sum, *outputs, traits).ok()));
     }
     drafts
 }
@@ -65,16 +66,21 @@ struct Way {
     walked: usize,
 }
 
-/// The loops that outputs may follow each other along: the longer of two wastes less at its end.
-fn walks(sum: &SumOfProducts) -> impl Iterator<Item = usize> {
+/// How many channels are turned into planes at once, and which loop outputs follow each other along: that of what lies in planes
+/// already, else the innermost or a much longer one, which wastes less at its end.
+fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
     let last = sum.data.len() - 1;
-    let longer = (0..last).filter(|at| sum.data[*at].extent > 2 * sum.data[last].extent).collect::<Vec<_>>();
-    std::iter::once(last).chain(longer)
+    if sum.wide {
+        return sum.walked.map(|walked| (1, walked)).into_iter().collect();
+    }
+    let longer = (0..last).filter(|at| sum.data[*at].extent > LONGER * sum.data[last].extent);
+    let walks: Vec<usize> = std::iter::once(last).chain(longer).collect();
+    [PLANES, 1].iter().flat_map(|planes| walks.iter().map(|walk| (*planes, *walk))).collect()
 }
 
 /// Rescaling in few operations. Weights are halfwords anyway: a factor in each leaves one constant to load, where that can be.
-fn rescaled_briefly(nest: &Nest, sum: &SumOfProducts) -> Draft {
-    let mut draft = Draft::new(nest);
+fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts) -> Draft {
+    let mut draft = begin.clone();
     let scaled = format!("pack {0} i16; scale {0}_packed by auto; short-requantize", sum.w);
     draft.first_of(&[scaled.as_str(), "short-requantize", "short-requantize any"]);
     draft
@@ -111,7 +117,9 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
         draft.step(format!("peel {} {left}; unroll-and-jam {0}.rest", column.name))?;
     }
     draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?;
-    draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
+    if !sum.wide {
+        draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
+    }
     if planes > 1 && scratch_bytes(&draft.nest) > bytes_of_data {
         return Err(Stuck); // One plane at a time is not much slower.
     }
@@ -157,7 +165,8 @@ fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: Kept) -> Draft {
     }
     if let Kept::Data(most) = kept {
         let steps = format!("{}.o", sum.data[way.walked].name);
-        draft.attempt(format!("carry {}_panel at {steps}", sum.x));
+        let panel = if sum.wide { sum.x.clone() } else { format!("{}_panel", sum.x) };
+        draft.attempt(format!("carry {panel} at {steps}"));
         draft.repeat(&steps, most);
     }
     keep_constants(&mut draft, &at);
@@ -180,8 +189,8 @@ fn keep_constants(draft: &mut Draft, at: &str) {
 }
 
 /// Single products, in place.
-fn single(nest: &Nest, sum: &SumOfProducts, outputs: u32, traits: &Traits) -> Result<Draft, Stuck> {
-    let mut draft = Draft::new(nest);
+fn single(begin: &Draft, sum: &SumOfProducts, outputs: u32, traits: &Traits) -> Result<Draft, Stuck> {
+    let mut draft = begin.clone();
     let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
     if sum.border {
         draft.fill(format!("border {}", sum.x), traits.unrolled_copies)?;

@@ -281,48 +281,65 @@ struct Fill<'a> {
 }
 
 impl Fill<'_> {
-    /// For each dimension in turn what lies in front of and behind the elements that have been there, as far as the dimensions before
-    /// it have not written it.
-    fn statements(mut self) -> Vec<Stmt> {
-        let mut stmts = Vec::new();
-        for dim in 0..self.new.extents.len() {
-            let (first, end) = self.kept(dim);
-            for (from, to) in [(0, first), (end, self.new.extents[dim])] {
-                let limits = |other: usize| match other.cmp(&dim) {
-                    std::cmp::Ordering::Less => self.kept(other),
-                    std::cmp::Ordering::Equal => (from, to),
-                    std::cmp::Ordering::Greater => (0, self.new.extents[other]),
-                };
-                let limits: Vec<(u32, u32)> = (0..self.new.extents.len()).map(limits).collect();
-                if from < to {
-                    stmts.push(self.block(&limits, Vec::new()));
+    /// Everything that is around the elements that have been there, in the order of memory.
+    fn statements(&mut self) -> Vec<Stmt> {
+        self.dims(0, &vec![Index::constant(0); self.new.order.len()], false)
+    }
+
+    /// The dimensions from `order[depth]` on; some dimension before is around them if `around`.
+    fn dims(&mut self, depth: usize, at: &[Index], around: bool) -> Vec<Stmt> {
+        let Some(&dim) = self.new.order.get(depth) else {
+            return if around { vec![self.element(at)] } else { Vec::new() };
+        };
+        let (first, extent) = (self.new.before[dim] - self.old.before[dim], self.new.extents[dim]);
+        let end = first + self.old.extents[dim];
+        let parts = match around {
+            true => vec![(0, extent, true)],
+            false => vec![(0, first, true), (first, end, false), (end, extent, true)],
+        };
+        parts
+            .into_iter()
+            .flat_map(|(from, to, around)| {
+                self.over(dim, from, to, at, |fill, at| fill.dims(depth + 1, at, around))
+            })
+            .collect()
+    }
+
+    fn element(&self, at: &[Index]) -> Stmt {
+        let elem = self.nest.buffers[self.to.idx()].elem;
+        let access = Access { buffer: self.to, index: at.to_vec(), ty: elem, border: None };
+        Stmt::Store(access, Expr::Int(self.around.into(), Ty::I32))
+    }
+
+    /// A loop over a part of a dimension: none where it has nothing to do, and its body alone for one iteration.
+    fn over(
+        &mut self,
+        dim: usize,
+        from: u32,
+        to: u32,
+        at: &[Index],
+        body: impl FnOnce(&mut Self, &[Index]) -> Vec<Stmt>,
+    ) -> Vec<Stmt> {
+        let mut at = at.to_vec();
+        match to.saturating_sub(from) {
+            0 => Vec::new(),
+            1 => {
+                at[dim] = Index::constant(from.into());
+                body(self, &at)
+            }
+            extent => {
+                let n_vars = self.nest.vars.len();
+                let name = format!("{}_{dim}", self.nest.buffers[self.to.idx()].name);
+                let var = fresh_var(self.nest, &name);
+                at[dim] = Index::var(var).offset(from.into());
+                let body = body(self, &at);
+                if body.is_empty() {
+                    self.nest.vars.truncate(n_vars);
+                    return body;
                 }
+                vec![Stmt::For(Loop { var, extent, unroll: false }, body)]
             }
         }
-        stmts
-    }
-
-    /// Where the elements that have been there lie now: the first one, and the one behind the last.
-    fn kept(&self, dim: usize) -> (u32, u32) {
-        let first = self.new.before[dim] - self.old.before[dim];
-        (first, first + self.old.extents[dim])
-    }
-
-    fn block(&mut self, limits: &[(u32, u32)], mut at: Vec<Index>) -> Stmt {
-        let Some((from, to)) = limits.get(at.len()).copied() else {
-            let elem = self.nest.buffers[self.to.idx()].elem;
-            let access = Access { buffer: self.to, index: at, ty: elem, border: None };
-            return Stmt::Store(access, Expr::Int(self.around.into(), Ty::I32));
-        };
-        if to - from == 1 {
-            at.push(Index::constant(from.into()));
-            return self.block(limits, at);
-        }
-        let name = format!("{}_{}", self.nest.buffers[self.to.idx()].name, at.len());
-        let var = fresh_var(self.nest, &name);
-        at.push(Index::var(var).offset(from.into()));
-        let body = vec![self.block(limits, at)];
-        Stmt::For(Loop { var, extent: to - from, unroll: false }, body)
     }
 }
 
