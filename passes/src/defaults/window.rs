@@ -11,6 +11,8 @@ use super::shape::{Axis, SumOfProducts, product};
 const OUTPUTS: &[u32] = &[2, 4, 6];
 /// Outputs in a row where products stay single.
 const SINGLE_OUTPUTS: &[u32] = &[4, 3, 2, 1];
+/// Outputs of one step where a product of words is four products of bytes.
+const LANES: &[u32] = &[4, 6, 8];
 /// Channels that are turned into planes at once: the bytes of a word.
 const PLANES: u32 = 4;
 
@@ -49,6 +51,9 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
             let steps = draft.extent(&format!("{}.o", sum.data[walked].name));
             drafts.extend(ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept)));
         }
+    }
+    for outputs in LANES.iter().filter(|_| traits.dual_mac) {
+        drafts.extend(walks(&sum).filter_map(|walked| in_lanes(nest, &sum, *outputs, walked, traits).ok()));
     }
     if drafts.is_empty() {
         drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(begin, &sum, *outputs, traits).ok()));
@@ -133,6 +138,37 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
         let rest: Vec<String> = taps.iter().map(|tap| format!("{tap}.rest")).collect();
         draft.step(format!("phases {}", rest.join(" ")))?;
     }
+    Ok(draft)
+}
+
+/// Products of words that hold two neighbours each, for windows with more taps in a line than words for all of them have registers.
+fn in_lanes(
+    nest: &Nest,
+    sum: &SumOfProducts,
+    outputs: u32,
+    walked: usize,
+    traits: &Traits,
+) -> Result<Draft, Stuck> {
+    let (Some(channel), Some(taps)) = (sum.shared.last(), sum.summed.get(walked)) else { return Err(Stuck) };
+    let column = &sum.data[walked];
+    if taps.extent <= LINES_AT_ONCE || !column.extent.is_multiple_of(outputs) {
+        return Err(Stuck);
+    }
+    let mut draft = Draft::new(nest);
+    draft.first_of(&["short-requantize", "short-requantize any"]);
+    let mut data = sum.data.clone();
+    data.swap(walked, sum.data.len() - 1);
+    draft.step(format!("reorder {} {}", names(&sum.shared), names(&data)))?;
+    let place = &channel.name;
+    let lanes = format!("kronecker {} {} {outputs} at {place}", column.name, taps.name);
+    draft.fill(lanes, traits.unrolled_copies)?;
+    for ending in ["", ".first"] {
+        for tap in &sum.summed {
+            let within = if tap.name == taps.name { ".o" } else { "" };
+            draft.attempt(format!("unroll {}{within}{ending}", tap.name));
+        }
+    }
+    keep_constants(&mut draft, place);
     Ok(draft)
 }
 
