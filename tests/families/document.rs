@@ -60,7 +60,7 @@ const HEAD: &str = "# Kernel families
 
 Cycles for one multiply-accumulate of a whole layer, or for one element where nothing is multiplied, on memory without wait states:
 as this compiler emits the family's schedule, and as measured of hand-written kernels or, where there are none, counted by the formulas
-that describe them. All are exact in the interpreter, on the host and on both emulated cores. A `shape` is one that no model has. Behind
+that describe them. All are exact in the interpreter, on the host and on both emulated cores. A `shape` is one that no model has. Inner loops alone are in `docs/inner-loops.md`. Behind
 each name stand its schedule, which is a file of `tests/schedules`, and the nest that it makes.
 
 The cycles on the Cortex-M4 are split once more: what is done for each product, what begins and ends a sum (rescaling above all), and the

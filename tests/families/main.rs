@@ -17,11 +17,13 @@
 //! ```
 //!
 //! The layers that the schedule changes give what the plain nests give: in the interpreter, and as the code that the compiler emits for
-//! each core. The table is kept in `docs/kernels.md`, schedules with their nests in `docs/kernels`. `TINYC_TEST_ONLY=gemm cargo test --test families -- --nocapture` runs the families whose names begin so.
+//! each core. The table is kept in `docs/kernels.md`, schedules with their nests in `docs/kernels`, inner loops alone in `docs/inner-loops.md`.
+//! `TINYC_TEST_ONLY=gemm cargo test --test families -- --nocapture` runs the families whose names begin so.
 
 mod document;
 #[path = "../emitted/mod.rs"]
 mod emitted;
+mod inner;
 mod layer;
 mod parts;
 mod subject;
@@ -103,23 +105,17 @@ fn every_schedule_is_tested() {
 
 /// `None` where the model is not there.
 fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String> {
-    let path = repository().join(format!("tests/schedules/{}.schedule", family.name));
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let schedule = Schedule::parse(&text).map_err(|error| error.to_string())?;
-    if schedule.to_string() != text {
-        return Err(format!("it prints as something else:\n{schedule}"));
-    }
-    let subject = text.lines().find_map(|line| line.strip_prefix("// ")).ok_or("no comment names a model")?;
-    let Some(graph) = graph(subject, models)? else { return Ok(None) };
+    let (schedule, subject) = parsed(family.name)?;
+    let Some(graph) = graph(&subject, models)? else { return Ok(None) };
     let layers = scheduled(&graph, &schedule)?;
     let mut outcome = Outcome {
-        subject: subject.to_string(),
+        subject,
         layers: Vec::new(),
         macs: 0,
         cycles: vec![0; measured().count()],
         parts: [0.0; 3],
         nest: layers.first().map_or(String::new(), |layer| print_nest(&layer.nest, Style::Reading).text),
-        schedule: text.clone(),
+        schedule: schedule.to_string(),
     };
     for layer in &layers {
         let found = layer.run().map_err(|error| format!("`{}`: {error}\n{}", layer.nest.name, layer.nest))?;
@@ -129,6 +125,18 @@ fn outcome(family: &Family, models: &[Model]) -> Result<Option<Outcome>, String>
         outcome.layers.push(layer.nest.name.clone());
     }
     Ok(Some(outcome))
+}
+
+/// The schedule of a family, and the comment that says what it is for.
+fn parsed(family: &str) -> Result<(Schedule, String), String> {
+    let path = repository().join(format!("tests/schedules/{family}.schedule"));
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let schedule = Schedule::parse(&text).map_err(|error| error.to_string())?;
+    if schedule.to_string() != text {
+        return Err(format!("it prints as something else:\n{schedule}"));
+    }
+    let subject = text.lines().find_map(|line| line.strip_prefix("// ")).ok_or("no comment names a model")?;
+    Ok((schedule, subject.to_owned()))
 }
 
 /// Cycles for one multiply-accumulate: found, wanted, and how much more that is.
