@@ -53,7 +53,8 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
         }
     }
     for outputs in LANES.iter().filter(|_| traits.dual_mac) {
-        drafts.extend(walks(&sum).filter_map(|walked| in_lanes(nest, &sum, *outputs, walked, traits).ok()));
+        let ways = ways_to_walk(&sum).into_iter().filter(|(planes, _)| *planes == 1 && !sum.wide);
+        drafts.extend(ways.filter_map(|(_, walked)| in_lanes(begin, &sum, *outputs, walked, traits).ok()));
     }
     if drafts.is_empty() {
         drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(begin, &sum, *outputs, traits).ok()));
@@ -143,7 +144,7 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
 
 /// Products of words that hold two neighbours each, for windows with more taps in a line than words for all of them have registers.
 fn in_lanes(
-    nest: &Nest,
+    begin: &Draft,
     sum: &SumOfProducts,
     outputs: u32,
     walked: usize,
@@ -154,7 +155,7 @@ fn in_lanes(
     if taps.extent <= LINES_AT_ONCE || !column.extent.is_multiple_of(outputs) {
         return Err(Stuck);
     }
-    let mut draft = Draft::new(nest);
+    let mut draft = begin.clone();
     draft.first_of(&["short-requantize", "short-requantize any"]);
     let mut data = sum.data.clone();
     data.swap(walked, sum.data.len() - 1);
