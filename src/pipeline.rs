@@ -83,7 +83,8 @@ fn compile_graph(
     // Before the passes, which write the literal ones out.
     let rescaled = |layer: &Layer| rescalings(&layer.nest).into();
     let rescaled: Vec<Rescaled> = program.layers.iter().map(rescaled).collect();
-    run_passes(&mut program, &mut |_, _| {})?;
+    let passed = program.layers.par_iter_mut().map(|layer| run_passes(layer, &mut |_, _| {}));
+    passed.collect::<Vec<_>>().into_iter().collect::<Result<(), Diagnostic>>()?; // The first layer's error.
     let mut compiled = generate(&program, model_sha256, options, progress)?;
     compiled.report.set_rescaled(&rescaled);
     Ok(compiled)
@@ -109,7 +110,7 @@ pub fn program(
     after: &mut dyn FnMut(&NestPass, &Nest),
 ) -> Result<Program, Diagnostic> {
     let mut program = scheduled(graph, schedule)?;
-    run_passes(&mut program, after)?;
+    program.layers.iter_mut().try_for_each(|layer| run_passes(layer, after))?;
     Ok(program)
 }
 
@@ -117,17 +118,15 @@ pub fn program(
 fn scheduled(graph: &Graph, schedule: Option<&Schedule>) -> Result<Program, Diagnostic> {
     let mut program = lowering::lower(graph)?;
     if let Some(schedule) = schedule {
-        schedule.apply(&mut program, &mut |_, _| {})?;
+        schedule.apply_in_parallel(&mut program)?;
     }
     Ok(program)
 }
 
-fn run_passes(program: &mut Program, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result<(), Diagnostic> {
-    for layer in &mut program.layers {
-        for pass in passes::loops::PASSES {
-            (pass.run)(&mut layer.nest).map_err(|error| in_layer(error, &layer.nest))?;
-            after(pass, &layer.nest);
-        }
+fn run_passes(layer: &mut Layer, after: &mut dyn FnMut(&NestPass, &Nest)) -> Result<(), Diagnostic> {
+    for pass in passes::loops::PASSES {
+        (pass.run)(&mut layer.nest).map_err(|error| in_layer(error, &layer.nest))?;
+        after(pass, &layer.nest);
     }
     Ok(())
 }

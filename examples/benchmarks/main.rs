@@ -1,7 +1,7 @@
 //! Writes `docs/benchmarks.md` and the plot beside it: what tinyc makes of each model on each core, beside other engines.
 //!
-//! `scripts/benchmarks [--page] [MODEL …]` runs it; named models are measured anew, all others stay as they were. Models are
-//! looked for in `../shared` beside the repository and among our own, the judge in `../shared`. What is missing is said.
+//! `scripts/benchmarks [--page] [--cpu=CORE …] [MODEL …]` runs it; named models are measured anew, on the cores that are named, all others
+//! stay as they were. Models are looked for in `../shared` beside the repository and among our own, the judge in `../shared`. What is missing is said.
 
 mod measure;
 mod page;
@@ -10,7 +10,7 @@ mod plot;
 
 use std::path::Path;
 
-use isel_thumb2::cores::{CORES, Core};
+use isel_thumb2::cores::{CORES, Core, by_name};
 use measure::{Figures, Measured, Row};
 use peers::Peers;
 use rayon::prelude::*;
@@ -19,11 +19,16 @@ use tinyc::pipeline::Compiled;
 
 /// Writes page and plots of the figures that are there, and measures nothing.
 const ONLY_PAGE: &str = "--page";
+/// Begins the name of a core to measure on; without one it is all of them.
+const ON: &str = "--cpu=";
 
 fn main() {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     let only_page = wanted.iter().any(|argument| argument == ONLY_PAGE);
-    wanted.retain(|argument| argument != ONLY_PAGE);
+    let named: Vec<String> =
+        wanted.iter().filter_map(|argument| argument.strip_prefix(ON)).map(Into::into).collect();
+    wanted.retain(|argument| argument != ONLY_PAGE && !argument.starts_with(ON));
+    let cores = cores(&named);
     let folder = repository().join("docs/benchmarks");
     let peers = Peers::read(&folder.join("peers.json"));
     if let Some(unknown) = wanted.iter().find(|name| peers.models().all(|peer| peer.model != **name)) {
@@ -42,19 +47,29 @@ fn main() {
     let models = all_models();
     for peer in peers.models().filter(|peer| wanted.is_empty() || wanted.contains(&peer.model)) {
         match models.iter().find(|model| model.name == peer.model) {
-            Some(model) => measure(model, judge.as_deref(), &mut measured),
+            Some(model) => measure(model, &cores, judge.as_deref(), &mut measured),
             None => println!("{}: no such model here; its figures stay as they were", peer.model),
         }
         write_all(&peers, &measured, &folder); // After each model: what is interrupted keeps what it has.
     }
 }
 
-/// Measures a model on every core.
-fn measure(model: &Model, judge: Option<&Path>, measured: &mut Measured) {
+/// The cores of these names; all of them where none is named.
+fn cores(named: &[String]) -> Vec<&'static dyn Core> {
+    if let Some(unknown) = named.iter().find(|name| by_name(name).is_none()) {
+        eprintln!("error: `{unknown}` is no core");
+        std::process::exit(2);
+    }
+    let is_wanted = |core: &&dyn Core| named.is_empty() || named.iter().any(|name| name == core.name());
+    CORES.iter().copied().filter(is_wanted).collect()
+}
+
+/// Measures a model on cores.
+fn measure(model: &Model, cores: &[&'static dyn Core], judge: Option<&Path>, measured: &mut Measured) {
     // One core after the other, so that times are those of one compilation alone.
     let compiled =
         |core: &&'static dyn Core| compiled(model, *core, measured.figures(&model.name, core.name()));
-    let mut rows: Vec<(Row, Option<Compiled>, &dyn Core)> = CORES.iter().map(compiled).collect();
+    let mut rows: Vec<(Row, Option<Compiled>, &dyn Core)> = cores.iter().map(compiled).collect();
     rows.par_iter_mut().for_each(|(row, compiled, core)| {
         if let (Some(judge), Some(compiled)) = (judge, compiled) {
             row.judge(judge, compiled, *core);

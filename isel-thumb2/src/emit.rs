@@ -1,5 +1,7 @@
 //! From blocks on real registers to bytes: layout, branches, 16-bit forms, and how often each edge is taken.
 
+use std::sync::Arc;
+
 use ir::loops::BufferId;
 
 use crate::cores::{Core, Edge, TimedBlock, TimedFunction, function_cycles};
@@ -41,7 +43,7 @@ pub struct CountedBlock {
     /// The instructions, branches included.
     pub insts: Vec<Inst>,
     /// What loads and stores touch, by position in `insts`; those of the function's own frame are left out.
-    pub touched: Vec<(usize, Touched)>,
+    pub touched: Vec<(usize, Arc<Touched>)>,
     /// How often it runs.
     pub count: u64,
 }

@@ -1,7 +1,7 @@
 //! One layer: a loop nest becomes a function, or several nests one function with parameters.
 
 use ir::diag::Diagnostic;
-use ir::loops::Nest;
+use ir::loops::{BufferId, Nest};
 
 use crate::cores::Core;
 use crate::emit::{self, Emitted, Names};
@@ -40,11 +40,44 @@ impl Options {
         Self { check: Check::Off, ..self }
     }
 
-    /// For a price that is near enough to leave out what costs far more: one order and one allocator. The order of the nest
-    /// comes nearest to the best on the mean, since it is at no other's mercy where registers are short.
+    /// For a price that is near enough to leave out what costs far more: one allocator and the order of the nest, which is at no
+    /// other's mercy where registers are short.
     pub fn for_estimate(self) -> Self {
         Self { allocators: &ALLOCATORS[..1], orders: &[Order::SOURCE], check: Check::Off, ..self }
     }
+
+    /// For one that is nearer: the order that is made for the core too.
+    pub fn for_better_estimate(self) -> Self {
+        Self { orders: self.core.style().first(), ..self.for_estimate() }
+    }
+}
+
+/// What the code of a nest costs, for who does not want the code.
+#[derive(Clone, Debug)]
+pub struct Cost {
+    /// Predicted cycles of one call.
+    pub cycles: u64,
+    /// Bytes of code.
+    pub bytes: usize,
+    /// The constants that it reads; of those that lie together the first.
+    pub constants: Vec<BufferId>,
+    /// What each order costs with the first allocator, cycles and bytes, as far as that is known.
+    orders: Vec<(Order, (u64, usize))>,
+}
+
+/// What code costs that [`compile`] makes, up to its check. What `known` says of the same nest with fewer orders or allocators is not
+/// found out again.
+pub fn price(
+    nest: &Nest,
+    offsets: &Offsets,
+    options: Options,
+    known: Option<&Cost>,
+) -> Result<Cost, Diagnostic> {
+    let function = selected(&[Member { nest, offsets }], options)?;
+    let known = known.map_or(&[][..], |known| &known.orders);
+    let contest = Contest::held(&function, "", options, known);
+    let (cycles, bytes) = contest.best.expect("there is an order and an allocator");
+    Ok(Cost { cycles, bytes, constants: function.constants(), orders: contest.orders })
 }
 
 /// All allocators. The first is better where registers are short, the second in deep nests of small loops.
@@ -98,7 +131,7 @@ fn for_member(assigned: &Assigned, function: &Function, member: usize) -> Assign
     for (block, counts) in assigned.blocks.iter_mut().zip(&function.counts) {
         block.count = counts[member];
         for touched in block.code.iter_mut().filter_map(|coded| coded.touched.as_mut()) {
-            *touched = touched.of_member(member);
+            *touched = touched.of_member(member).into();
         }
     }
     assigned
@@ -111,49 +144,71 @@ fn home(options: Options) -> Home {
 
 /// The best code for a function.
 fn best(function: &Function, names: &Names, options: Options) -> (Emitted, Assigned) {
-    let mut contest = Contest { names, options, best: None };
-    let scheduler = Scheduler::new(function, options.core);
-    let (first, further) = options.allocators.split_first().expect("there is an allocator");
-    let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
-    for order in options.orders.iter().filter(|order| only || order.suits(options.core)) {
-        if contest.enter(&scheduler.run(*order), *first) {
-            winner = *order;
-        }
-    }
-    // An order that is better with one allocator is so with others, as a rule: not all pairs are tried.
-    for allocator in further {
-        let source = options.orders.iter().find(|order| **order == Order::SOURCE && winner != Order::SOURCE);
-        for order in source.into_iter().chain([&winner]) {
-            contest.enter(&scheduler.run(*order), *allocator);
-        }
-    }
-    let (_, best) = contest.best.expect("there is an order and an allocator");
+    let contest = Contest::held(function, &names.symbol, options, &[]);
+    let best = contest.code.expect("nothing was known, so the best has been made");
     (emit::emit(&best, home(options), names), best)
 }
 
 /// The best code so far, by cycles and then bytes.
 struct Contest<'a> {
-    names: &'a Names<'a>,
+    symbol: &'a str,
     options: Options,
-    best: Option<((u64, usize), Assigned)>,
+    best: Option<(u64, usize)>,
+    /// The code, unless only its price was known.
+    code: Option<Assigned>,
+    /// What orders cost with the first allocator.
+    orders: Vec<(Order, (u64, usize))>,
 }
 
-impl Contest<'_> {
-    /// Prices the code that an allocator makes of a function; says whether it is the best so far.
-    fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
-        let assigned = assign(function, allocator, &home(self.options), self.options.check);
-        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.names.symbol));
-        let settled = settle(&assigned, self.options.core);
-        let raw = self.price(assigned);
-        self.price(settled) || raw
+impl<'a> Contest<'a> {
+    /// Orders and allocators for a function, of which some orders may be `known`.
+    fn held(function: &Function, symbol: &'a str, options: Options, known: &[(Order, (u64, usize))]) -> Self {
+        let mut contest = Contest { symbol, options, best: None, code: None, orders: Vec::new() };
+        let scheduler = Scheduler::new(function, options.core);
+        let (first, further) = options.allocators.split_first().expect("there is an allocator");
+        let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
+        for order in options.orders.iter().filter(|order| only || order.suits(options.core)) {
+            let before = contest.best;
+            let price = match known.iter().find(|(known, _)| known == order) {
+                Some((_, price)) => contest.enter_known(*price),
+                None => contest.enter(&scheduler.run(*order), *first),
+            };
+            contest.orders.push((*order, price));
+            if contest.best != before {
+                winner = *order;
+            }
+        }
+        // An order that is better with one allocator is so with others, as a rule: not all pairs are tried.
+        for allocator in further {
+            let source =
+                options.orders.iter().find(|order| **order == Order::SOURCE && winner != Order::SOURCE);
+            for order in source.into_iter().chain([&winner]) {
+                contest.enter(&scheduler.run(*order), *allocator);
+            }
+        }
+        contest
     }
 
-    fn price(&mut self, assigned: Assigned) -> bool {
-        let price = emit::price(&assigned, home(self.options), self.options.core);
-        let best = self.best.as_ref().is_none_or(|(best, _)| price < *best);
-        if best {
-            self.best = Some((price, assigned));
+    /// The price of the code that an allocator makes of a function.
+    fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> (u64, usize) {
+        let assigned = assign(function, allocator, &home(self.options), self.options.check);
+        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.symbol));
+        let settled = settle(&assigned, self.options.core);
+        self.price(assigned).min(self.price(settled))
+    }
+
+    fn enter_known(&mut self, price: (u64, usize)) -> (u64, usize) {
+        if self.best.is_none_or(|best| price < best) {
+            (self.best, self.code) = (Some(price), None);
         }
-        best
+        price
+    }
+
+    fn price(&mut self, assigned: Assigned) -> (u64, usize) {
+        let price = emit::price(&assigned, home(self.options), self.options.core);
+        if self.best.is_none_or(|best| price < best) {
+            (self.best, self.code) = (Some(price), Some(assigned));
+        }
+        price
     }
 }

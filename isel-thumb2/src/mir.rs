@@ -6,6 +6,7 @@
 //! move behind it: nothing may come between them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ir::loops::BufferId;
 
@@ -73,7 +74,7 @@ pub struct Group {
     /// Completed by the linker: the address of a constant, for `movw` and `movt`.
     pub reloc: Option<Reloc>,
     /// What its load or store touches.
-    pub touched: Option<Touched>,
+    pub touched: Option<Arc<Touched>>,
     /// The statement of the nest that it stems from, by pre-order number.
     pub stmt: u32,
 }
@@ -105,6 +106,16 @@ impl Function {
     pub fn new_reg(&mut self) -> Reg {
         self.n_regs += 1;
         Reg::virt(self.n_regs - 1)
+    }
+
+    /// The constants whose addresses it takes, each once.
+    pub fn constants(&self) -> Vec<BufferId> {
+        let groups = self.blocks.iter().flat_map(|block| &block.groups);
+        let mut constants: Vec<BufferId> =
+            groups.filter_map(|group| group.reloc).map(|reloc| reloc.buffer).collect();
+        constants.sort_unstable();
+        constants.dedup();
+        constants
     }
 
     /// A new block at the end, which runs `count` times.

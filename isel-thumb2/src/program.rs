@@ -85,7 +85,7 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
     let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
     let names = Names { symbol, constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
-    let constants = constants(job.nest, &emitted, &constant)?;
+    let constants = constants(job.nest, &emitted.constants, &constant)?;
     Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares: None })
 }
 
@@ -143,7 +143,7 @@ fn caller(
     let has_table = (!words.is_empty()).then_some(table.symbol.as_str());
     let mut emitted = entry::go_on(layer_symbol(settings, job.nest), has_table, body, job.line);
     emitted.constants = read.into_iter().collect();
-    let mut constants = blocks(job.nest, together, &emitted, &constant)?;
+    let mut constants = blocks(job.nest, together, &emitted.constants, &constant)?;
     constants.extend(has_table.is_some().then_some(table));
     let shares = Some(body.code.symbol.clone());
     Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares })
@@ -155,22 +155,22 @@ fn constant_symbol(settings: &Settings, nest: &Nest, buffer: BufferId) -> String
     format!("{symbol}_{}", nest.buffers[buffer.idx()].name.replace('.', "_"))
 }
 
-/// The constants that the code of a nest reads, those that lie together as one, under the names that `symbol` has for them.
+/// The constants that the code of a nest reads, named by the first where several lie together, those as one, under the names that `symbol` has for them.
 ///
 /// The same contents may occur more than once: an object holds them once.
 pub fn constants(
     nest: &Nest,
-    emitted: &Emitted,
+    read: &[BufferId],
     symbol: &dyn Fn(BufferId) -> String,
 ) -> Result<Vec<ConstBlock>, Diagnostic> {
-    blocks(nest, &Together::new(nest), emitted, symbol)
+    blocks(nest, &Together::new(nest), read, symbol)
 }
 
 /// The same where something else may lie together.
 fn blocks(
     nest: &Nest,
     together: &Together,
-    emitted: &Emitted,
+    read: &[BufferId],
     symbol: &dyn Fn(BufferId) -> String,
 ) -> Result<Vec<ConstBlock>, Diagnostic> {
     let block = |first: &BufferId| -> Result<ConstBlock, Diagnostic> {
@@ -184,7 +184,7 @@ fn blocks(
         }
         Ok(ConstBlock { symbol: symbol(*first), bytes, align, ..ConstBlock::default() })
     };
-    emitted.constants.iter().map(block).collect()
+    read.iter().map(block).collect()
 }
 
 /// The bytes that constants take in an object.

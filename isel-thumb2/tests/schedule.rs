@@ -41,7 +41,7 @@ impl Maker {
 
     fn access(&mut self, inst: Inst, place: Place) {
         let address = Address::new(place.start, []);
-        let touched = Some(Touched::new(Region::Arena, address, place));
+        let touched = Some(Touched::new(Region::Arena, address, place).into());
         self.function.blocks[0].groups.push(Group { touched, ..Group::one(inst, 0) });
     }
 

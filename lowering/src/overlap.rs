@@ -101,13 +101,19 @@ fn up_to<'a>(left: impl Iterator<Item = &'a u32>, first_store: impl Iterator<Ite
     for tick in left {
         all_left.push((*tick).max(all_left.last().copied().unwrap_or(0)));
     }
-    let len = all_left.len();
-    // Byte `at` may lie on those bytes that are left with all before them, and further back.
-    let limit = |(at, tick): (usize, &u32)| match all_left.partition_point(|left| left <= tick) {
-        free if free == len => None,
-        free => Some(free as i64 - 1 - at as i64),
-    };
-    first_store.enumerate().filter_map(limit).min().unwrap_or(len as i64)
+    let (len, mut least, mut bytes) = (all_left.len(), None, first_store.enumerate().peekable());
+    while let Some((at, tick)) = bytes.next() {
+        if bytes.peek().is_some_and(|(_, next)| *next == tick) {
+            continue; // The next byte says more.
+        }
+        // Byte `at` may lie on those bytes that are left with all before them, and further back.
+        let free = all_left.partition_point(|left| left <= tick);
+        if free < len {
+            let limit = free as i64 - 1 - at as i64;
+            least = Some(least.map_or(limit, |least: i64| least.min(limit)));
+        }
+    }
+    least.unwrap_or(len as i64)
 }
 
 /// A step of the walk: statements that are one tick, or a loop around several.

@@ -1,14 +1,14 @@
 //! What drafts cost: cycles and bytes of the code that is made of them.
 //!
-//! All drafts are estimated, and those that could be the fastest are priced. Code of nests that are alike but for what their constants
-//! hold is made once.
+//! All drafts are estimated. Those that could be the fastest are estimated better, and those of them that still could be are priced.
+//! Code of nests that are alike but for what their constants hold is made once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use ir::loops::{BufferId, Init, Layer, Nest, Role};
 use isel_thumb2::cores::Core;
-use isel_thumb2::emit::{Emitted, Names};
+use isel_thumb2::layer::Cost;
 use isel_thumb2::{layer, program};
 use passes::defaults::{Draft, Traits, drafts};
 use rayon::prelude::*;
@@ -16,32 +16,40 @@ use sha2::{Digest, Sha256};
 
 use super::choose::{Body, Price};
 
-/// How much slower than the fastest a draft may be estimated, at most, that is fast after all. Measured on the networks of MLPerf
-/// Tiny: what the estimate is off by, and what smaller code may cost, come to 9.8 together on M4 and M7.
-const ESTIMATE_IS_OFF_BY_PERCENT: u64 = 12;
+/// How much slower than the fastest a draft may be in each stage, at most, that the next looks at. Measured on networks of
+/// MLPerf Tiny on M4 and M7: what the stage is off by, and what smaller code may cost, come to 9.8 together and to 4. What is
+/// smaller than all that is faster is looked at as long as it is within the first.
+const CLOSE_BY_PERCENT: [u64; STAGES - 1] = [12, 6];
+/// An estimate, a better one, and the price.
+const STAGES: usize = 3;
 /// What buffers are aligned to where their places are not known yet.
 const ALIGN: u32 = 8;
 
-/// Prices drafts for one core; code that is known is not made again.
+/// Prices drafts for one core; what is known is not found out again.
 pub struct Pricer {
-    estimates: Codes,
-    prices: Codes,
+    stages: [layer::Options; STAGES],
+    /// Nests that differ in their constants only have the same code.
+    codes: Mutex<BTreeMap<Body, Arc<Code>>>,
 }
+
+/// What code costs in each stage, once someone has found out; `None` where none can be made.
+type Code = [OnceLock<Option<Cost>>; STAGES];
 
 impl Pricer {
     /// For code with these options.
     pub fn new(options: layer::Options) -> Self {
-        Self { estimates: Codes::new(options.for_estimate()), prices: Codes::new(options.for_price()) }
+        let stages = [options.for_estimate(), options.for_better_estimate(), options.for_price()];
+        Self { stages, codes: Mutex::default() }
     }
 
     /// The core that the code is for.
     pub fn core(&self) -> &'static dyn Core {
-        self.prices.options.core
+        self.stages[0].core
     }
 
     /// The drafts for each layer that code can be made of, with the price of each; of those that are clearly slower an estimate.
     pub fn drafts(&self, layers: &[Layer], traits: &Traits) -> Vec<Vec<(Price, Draft)>> {
-        let estimated = |draft: Draft| Some((price(&draft, &self.estimates)?, draft));
+        let estimated = |draft: Draft| Some((self.estimate(&draft)?, draft));
         let of_layer = |layer: &Layer| -> Vec<(Price, Draft)> {
             drafts(&layer.nest, traits).into_par_iter().filter_map(estimated).collect()
         };
@@ -49,53 +57,54 @@ impl Pricer {
         estimates.into_par_iter().map(|drafts| self.exact(drafts)).collect()
     }
 
-    fn exact(&self, drafts: Vec<(Price, Draft)>) -> Vec<(Price, Draft)> {
-        let fastest = drafts.iter().map(|(estimate, _)| estimate.cycles).min().unwrap_or(0);
-        let limit = fastest * (100 + ESTIMATE_IS_OFF_BY_PERCENT) / 100;
-        let exact = |(estimate, draft): (Price, Draft)| {
-            let exact = if estimate.cycles <= limit { price(&draft, &self.prices) } else { None };
-            (exact.unwrap_or(estimate), draft)
-        };
-        drafts.into_par_iter().map(exact).collect()
+    fn exact(&self, mut drafts: Vec<(Price, Draft)>) -> Vec<(Price, Draft)> {
+        for (before, percent) in CLOSE_BY_PERCENT.iter().enumerate() {
+            let prices: Vec<Price> = drafts.iter().map(|(price, _)| *price).collect();
+            let fastest = prices.iter().map(|price| price.cycles).min().unwrap_or(0);
+            let is_within = |price: &Price, percent| price.cycles * 100 <= fastest * (100 + percent);
+            let is_small = |price: &Price| prices.iter().all(|other| !other.is_better(price));
+            let is_close = |price: &Price| {
+                is_within(price, *percent) || is_within(price, CLOSE_BY_PERCENT[0]) && is_small(price)
+            };
+            let close = drafts.par_iter_mut().filter(|(price, _)| is_close(price));
+            close.for_each(|(price, draft)| *price = self.refined(*price, draft, before + 1));
+        }
+        drafts
+    }
+
+    /// What a draft is estimated to cost; `None` where no code can be made of it.
+    fn estimate(&self, draft: &Draft) -> Option<Price> {
+        let nest = legal(draft)?;
+        let body = body(&nest);
+        let code = self.code(body);
+        let cost = code[0].get_or_init(|| self.cost(&nest, 0, None)).as_ref()?;
+        let constants = program::constants(&nest, &cost.constants, &|_| String::new()).ok()?;
+        let constants = program::bytes_once(&constants);
+        Some(Price { cycles: cost.cycles, code: cost.bytes, constants, body })
+    }
+
+    /// What a draft costs by a later stage.
+    fn refined(&self, price: Price, draft: &Draft, stage: usize) -> Price {
+        let code = self.code(price.body);
+        let known = code[stage - 1].get().and_then(Option::as_ref);
+        let cost = code[stage].get_or_init(|| self.cost(&legal(draft)?, stage, known));
+        cost.as_ref().map_or(price, |cost| Price { cycles: cost.cycles, code: cost.bytes, ..price })
+    }
+
+    fn cost(&self, nest: &Nest, stage: usize, known: Option<&Cost>) -> Option<Cost> {
+        layer::price(nest, &apart(nest), self.stages[stage], known).ok()
+    }
+
+    fn code(&self, body: Body) -> Arc<Code> {
+        self.codes.lock().expect("nobody panics here").entry(body).or_default().clone()
     }
 }
 
-/// What a draft costs; `None` where no code can be made of it.
-fn price(draft: &Draft, codes: &Codes) -> Option<Price> {
+/// The nest of a draft as the code generator takes it.
+fn legal(draft: &Draft) -> Option<Nest> {
     let mut nest = draft.nest.clone();
     passes::loops::legalize(&mut nest).ok()?;
-    let body = body(&nest);
-    let emitted = codes.of(&nest, body)?;
-    let constants = program::constants(&nest, &emitted, &|_| String::new()).ok()?;
-    Some(Price {
-        cycles: emitted.cycles(codes.options.core),
-        code: emitted.code.bytes.len(),
-        constants: program::bytes_once(&constants),
-        body,
-    })
-}
-
-/// The code of nests: those that differ in their constants only have the same.
-struct Codes {
-    options: layer::Options,
-    known: Mutex<BTreeMap<Body, Code>>,
-}
-
-/// Code that is there once someone has made it.
-type Code = Arc<OnceLock<Option<Emitted>>>;
-
-impl Codes {
-    fn new(options: layer::Options) -> Self {
-        Self { options, known: Mutex::default() }
-    }
-
-    /// The code of a nest, without names; `None` where none can be made.
-    fn of(&self, nest: &Nest, body: Body) -> Option<Emitted> {
-        let code = self.known.lock().expect("nobody panics here").entry(body).or_default().clone();
-        let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
-        let compiled = || layer::compile(nest, &apart(nest), &names, self.options).ok();
-        code.get_or_init(compiled).clone()
-    }
+    Some(nest)
 }
 
 /// What decides the code of a nest: all but its name and what its constants hold.

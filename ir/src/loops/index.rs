@@ -44,11 +44,8 @@ impl Index {
     /// The sum.
     pub fn add(&self, other: &Index) -> Index {
         let mut sum = self.clone();
-        sum.constant += other.constant;
-        for (coefficient, atom) in &other.terms {
-            sum.add_term(*coefficient, atom.clone());
-        }
-        sum.joined()
+        sum.add_scaled(other, 1);
+        sum
     }
 
     /// The sum with a constant.
@@ -107,7 +104,7 @@ impl Index {
                 Atom::Div(inner, n) => inner.substitute(of).div(*n),
                 Atom::Mod(inner, n) => inner.substitute(of).modulo(*n),
             };
-            sum = sum.add(&value.scale(*coefficient));
+            sum.add_scaled(&value, *coefficient);
         }
         sum
     }
@@ -188,6 +185,17 @@ impl Index {
                 Atom::Var(var) => out.push(*var),
                 Atom::Div(inner, _) | Atom::Mod(inner, _) => inner.vars(out),
             }
+        }
+    }
+
+    /// Adds a product with a constant that is not 0.
+    fn add_scaled(&mut self, other: &Index, by: i64) {
+        self.constant += other.constant * by;
+        for (coefficient, atom) in &other.terms {
+            self.add_term(coefficient * by, atom.clone());
+        }
+        if self.terms.iter().any(|(_, atom)| matches!(atom, Atom::Mod(..))) {
+            *self = std::mem::take(self).joined();
         }
     }
 

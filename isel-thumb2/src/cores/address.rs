@@ -3,6 +3,8 @@
 //! An address is a constant and a sum of loop variables times coefficients, so what its lowest bits are in how many of
 //! all executions is a matter of counting.
 
+use std::sync::Arc;
+
 /// Bytes after which everything repeats: two banks of a word each.
 const PERIOD: usize = 8;
 
@@ -11,7 +13,7 @@ const PERIOD: usize = 8;
 pub struct Address {
     constant: usize,
     /// By atom; none whose steps are multiples of the period.
-    terms: Vec<Term>,
+    terms: Arc<[Term]>,
 }
 
 /// Something that takes each value from 0 to an end equally often, whatever the other atoms are.
@@ -33,7 +35,7 @@ impl Address {
         let mut terms: Vec<Term> =
             terms.into_iter().map(reduced).filter(|term| term.coefficient != 0).collect();
         terms.sort_by_key(|term| term.atom);
-        Self { constant: residue(constant) as usize, terms }
+        Self { constant: residue(constant) as usize, terms: terms.into() }
     }
 
     /// An address that is any multiple of `bytes`, equally often.
@@ -43,7 +45,8 @@ impl Address {
 
     /// The address this many bytes further on.
     pub fn plus(&self, bytes: i64) -> Self {
-        Self::new(self.constant as i64 + bytes, self.terms.iter().copied())
+        let constant = (self.constant as i64 + bytes).rem_euclid(PERIOD as i64);
+        Self { constant: constant as usize, terms: self.terms.clone() }
     }
 
     /// The part of the executions in which the address is `rest` modulo `by`, a divisor of 8.
@@ -61,7 +64,7 @@ impl Address {
     fn shares(&self) -> [f64; PERIOD] {
         let mut now = [0.0; PERIOD];
         now[self.constant] = 1.0;
-        for term in &self.terms {
+        for term in self.terms.iter() {
             let mut after = [0.0; PERIOD];
             for (value, share) in values(term.extent as usize) {
                 for (at, part) in now.iter().enumerate() {
@@ -75,6 +78,9 @@ impl Address {
 
     /// The part of the executions in which both lie in the same of two banks: words alternate between them.
     pub fn share_in_one_bank(&self, other: &Address) -> f64 {
+        if self.terms.is_empty() && other.terms.is_empty() {
+            return if (self.constant ^ other.constant) & 4 == 0 { 1.0 } else { 0.0 };
+        }
         let all = joint(self, other);
         let pairs = (0..PERIOD).flat_map(|a| (0..PERIOD).map(move |b| (a, b)));
         pairs.filter(|(a, b)| (a ^ b) & 4 == 0).map(|(a, b)| all[a][b]).sum()
@@ -85,7 +91,8 @@ impl Address {
 fn joint(a: &Address, b: &Address) -> [[f64; PERIOD]; PERIOD] {
     let mut now = [[0.0; PERIOD]; PERIOD];
     now[a.constant][b.constant] = 1.0;
-    let mut atoms: Vec<(u32, u32)> = a.terms.iter().chain(&b.terms).map(|t| (t.atom, t.extent)).collect();
+    let mut atoms: Vec<(u32, u32)> =
+        a.terms.iter().chain(b.terms.iter()).map(|t| (t.atom, t.extent)).collect();
     atoms.sort_unstable();
     atoms.dedup_by_key(|(atom, _)| *atom);
     for (atom, extent) in atoms {

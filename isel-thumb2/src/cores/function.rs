@@ -4,6 +4,8 @@
 //! Control flow does not depend on data, so the counts are numbers of the schedule and the sum is what an
 //! execution takes, as far as the core's machine is right.
 
+use std::sync::Arc;
+
 use super::{Core, Machine, TICKS, whole_cycles};
 use crate::isa::{Class, Inst};
 use crate::memory::Touched;
@@ -14,7 +16,7 @@ pub struct TimedBlock<'a> {
     /// The instructions, with real registers.
     pub insts: &'a [Inst],
     /// What loads and stores touch, where that is known, by position in `insts`.
-    pub touched: &'a [(usize, Touched)],
+    pub touched: &'a [(usize, Arc<Touched>)],
     /// How often the block runs.
     pub count: u64,
 }
@@ -47,7 +49,7 @@ impl<'a> TimedBlock<'a> {
         let mut touched = self.touched.iter().peekable();
         self.insts.iter().enumerate().map(move |(at, inst)| {
             let here = touched.next_if(|(position, _)| *position == at);
-            (inst, here.map(|(_, touched)| touched))
+            (inst, here.map(|(_, touched)| &**touched))
         })
     }
 
@@ -82,8 +84,8 @@ pub fn loop_cycles(core: &dyn Core, body: &[Inst], iterations: u64) -> u64 {
 }
 
 /// Iterations until a loop of one block has settled, and iterations to take the mean of.
-const SETTLING: u64 = 8;
-const MEASURED: u64 = 6;
+const SETTLING: usize = 8;
+const MEASURED: usize = 6;
 
 /// Ticks of one execution with nothing known of what came before.
 fn entry_cost(core: &dyn Core, block: &TimedBlock) -> u64 {
@@ -94,6 +96,9 @@ fn entry_cost(core: &dyn Core, block: &TimedBlock) -> u64 {
 
 /// Ticks of a block each time it is entered by an edge.
 fn followed_cost(core: &dyn Core, function: &TimedFunction, edge: &Edge) -> u64 {
+    if edge.from == edge.to {
+        return repeated_cost(core, &function.blocks[edge.from], edge);
+    }
     let mut machine = core.machine();
     let mut run = |block: usize| {
         function.blocks[block].run_on(&mut *machine);
@@ -103,13 +108,30 @@ fn followed_cost(core: &dyn Core, function: &TimedFunction, edge: &Edge) -> u64 
         }
         end
     };
-    if edge.from == edge.to {
-        let settled = (0..SETTLING).map(|_| run(edge.from)).last().unwrap_or(0);
-        let end = (0..MEASURED).map(|_| run(edge.from)).last().unwrap_or(settled);
-        return edge.count * (end - settled) / MEASURED;
-    }
     let before = run(edge.from);
     edge.count * (run(edge.to) - before)
+}
+
+/// Ticks of a block each time it follows itself, on the mean once that has settled.
+fn repeated_cost(core: &dyn Core, block: &TimedBlock, edge: &Edge) -> u64 {
+    let mut machine = core.machine();
+    let (mut ends, mut marks) = (Vec::new(), Vec::new());
+    while ends.len() < SETTLING + MEASURED {
+        block.run_on(&mut *machine);
+        ends.push(machine.ticks());
+        if edge.taken {
+            machine.branch_taken();
+        }
+        let mark = machine.mark();
+        if let Some(same) = marks.iter().position(|have| *have == mark) {
+            let period = marks.len() - same;
+            for at in ends.len()..SETTLING + MEASURED {
+                ends.push(ends[at - 1] + ends[at - period] - ends[at - period - 1]);
+            }
+        }
+        marks.push(mark);
+    }
+    edge.count * (ends[SETTLING + MEASURED - 1] - ends[SETTLING - 1]) / MEASURED as u64
 }
 
 /// What the conditional branch at the end of a block costs beside its issue.

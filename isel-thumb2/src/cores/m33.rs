@@ -99,6 +99,10 @@ impl Machine for Pipeline {
         TICKS * self.next + self.chances
     }
 
+    fn mark(&self) -> Vec<i64> {
+        self.late.iter().map(|late| (late.issued + LATE).saturating_sub(self.next) as i64).collect()
+    }
+
     fn fork(&self) -> Box<dyn Machine> {
         Box::new(self.clone())
     }

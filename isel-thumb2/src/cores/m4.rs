@@ -84,6 +84,11 @@ impl Machine for Pipeline {
         self.ticks
     }
 
+    /// Only the last instruction.
+    fn mark(&self) -> Vec<i64> {
+        Vec::new()
+    }
+
     fn fork(&self) -> Box<dyn Machine> {
         Box::new(self.clone())
     }

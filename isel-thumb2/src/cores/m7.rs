@@ -108,33 +108,82 @@ struct Write {
     issued: i64,
     /// The stage after which it is ready.
     ready: i64,
-    by: Shape,
-    /// The register, for the pair of MOVW and MOVT.
-    reg: Option<Reg>,
+    by: Producer,
+}
+
+/// What a result is of, as far as whoever reads it asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Producer {
+    /// A load of a whole word into a core register.
+    Word,
+    /// Any other load.
+    Load,
+    Reversal,
+    Movw,
+    Other,
+}
+
+impl Producer {
+    fn of(shape: &Shape) -> Self {
+        match shape.unit {
+            Unit::Load if shape.word => Self::Word,
+            Unit::Load => Self::Load,
+            _ if is_reversal(shape.form) => Self::Reversal,
+            _ if shape.form == Form::Movw => Self::Movw,
+            _ => Self::Other,
+        }
+    }
+
+    fn is_load(self) -> bool {
+        matches!(self, Self::Word | Self::Load)
+    }
 }
 
 /// The latest results, so many that all older ones have arrived: two are written in a cycle and four cycles are the
 /// longest wait, list loads and divisions occupy the cycles that they take.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Results {
-    writes: [Option<(usize, Write)>; N_WRITES],
+    /// What each is in: apart from the rest, which is looked at less often.
+    at: [u32; N_WRITES],
+    writes: [Write; N_WRITES],
     next: usize,
 }
 
 const N_WRITES: usize = 24;
+/// Cycles behind the issue of an instruction in which its results have arrived, whoever reads them; one more for a partner.
+const LONGEST_WAIT: i64 = 5;
+/// No register has this index.
+const NOWHERE: u32 = u32::MAX;
 
 impl Results {
+    fn new() -> Self {
+        let none = Write { issued: 0, ready: 0, by: Producer::Other };
+        Self { at: [NOWHERE; N_WRITES], writes: [none; N_WRITES], next: 0 }
+    }
+
+    fn position(&self, at: usize) -> Option<usize> {
+        self.at.iter().position(|have| *have == at as u32)
+    }
+
     fn get(&self, at: usize) -> Option<&Write> {
-        let (_, write) = self.writes.iter().flatten().find(|(reg, _)| *reg == at)?;
-        Some(write)
+        self.position(at).map(|position| &self.writes[position])
+    }
+
+    /// Those that somebody may wait for from a cycle on, with their cycles counted from there.
+    fn on_their_way(&self, from: i64) -> Vec<i64> {
+        let all = self.at.iter().zip(&self.writes).filter(|(at, _)| **at != NOWHERE);
+        let mut late: Vec<_> = all.filter(|(_, write)| write.issued + LONGEST_WAIT >= from).collect();
+        late.sort_unstable_by_key(|(at, _)| **at);
+        let numbers =
+            |(at, write): (&u32, &Write)| [i64::from(*at), write.issued - from, write.ready, write.by as i64];
+        late.into_iter().flat_map(numbers).collect()
     }
 
     fn set(&mut self, at: usize, write: Write) {
-        self.writes
-            .iter_mut()
-            .filter(|have| have.is_some_and(|(reg, _)| reg == at))
-            .for_each(|have| *have = None);
-        self.writes[self.next] = Some((at, write));
+        if let Some(older) = self.position(at) {
+            self.at[older] = NOWHERE;
+        }
+        (self.at[self.next], self.writes[self.next]) = (at as u32, write);
         self.next = (self.next + 1) % N_WRITES;
     }
 }
@@ -205,6 +254,13 @@ impl Machine for Pipeline {
         TICKS * (self.end + 1) as u64 + self.chances
     }
 
+    fn mark(&self) -> Vec<i64> {
+        let mut mark = vec![self.next - self.last, self.next - self.end, self.open.is_some().into()];
+        mark.extend(self.results.on_their_way(self.next));
+        mark.extend(self.places.iter().chain(&self.last_load.place).flat_map(|place| self.residue(place)));
+        mark
+    }
+
     fn fork(&self) -> Box<dyn Machine> {
         Box::new(self.clone())
     }
@@ -219,7 +275,7 @@ impl Pipeline {
             end: -1,
             chances: 0,
             open: None,
-            results: Results::default(),
+            results: Results::new(),
             places,
             n_bases: N_CORE as u32,
             last_load: LastLoad::default(),
@@ -240,20 +296,19 @@ impl Pipeline {
             Early::No => false,
             Early::InFirstSlot if paired => false,
             _ => reads(inst, shape).all(|(reg, _)| {
-                let settled =
-                    |w: &Write| w.issued + if w.by.unit == Unit::Load { w.ready.max(2) } else { w.ready };
+                let settled = |w: &Write| w.issued + if w.by.is_load() { w.ready.max(2) } else { w.ready };
                 self.results.get(reg.index()).is_none_or(|write| settled(write) <= issued)
             }),
         };
-        let base = inst.updated_base();
-        let written = inst.defs().chain(inst.effects().moves_sp.then_some(Reg::SP));
+        let (base, by, effects) = (inst.updated_base(), Producer::of(shape), inst.effects());
+        let written = inst.defs().chain(effects.moves_sp.then_some(Reg::SP));
         for reg in written.filter(|&reg| reg != Reg::PC) {
-            let moved = base == Some(reg) || (inst.effects().moves_sp && reg == Reg::SP);
+            let moved = base == Some(reg) || (effects.moves_sp && reg == Reg::SP);
             let ready = if moved || early { 1 } else { shape.ready };
-            self.results.set(reg.index(), Write { issued, ready, by: *shape, reg: Some(reg) });
+            self.results.set(reg.index(), Write { issued, ready, by });
         }
-        if inst.effects().sets_flags {
-            self.results.set(FLAGS, Write { issued, ready: 2, by: *shape, reg: None });
+        if effects.sets_flags {
+            self.results.set(FLAGS, Write { issued, ready: 2, by });
         }
     }
 
@@ -296,6 +351,12 @@ impl Pipeline {
         Some(Place { base: place.base, offset: place.offset.wrapping_add(offset) })
     }
 
+    /// A place as far as banks ask: its base as the first register that has it, and its offset modulo the distance at which banks repeat.
+    fn residue(&self, place: &Place) -> [i64; 2] {
+        let first = self.places.iter().position(|have| have.base == place.base);
+        [first.unwrap_or(N_CORE) as i64, place.offset.rem_euclid(8).into()]
+    }
+
     /// Follows the bases through constant steps; anything else makes a new base.
     fn move_places(&mut self, inst: &Inst) {
         let stepped = step(inst).and_then(|(from, by)| {
@@ -334,14 +395,14 @@ fn arrival(write: &Write, at: usize, inst: &Inst, shape: &Shape, stage: i64) -> 
     let memory = matches!(shape.unit, Unit::Load | Unit::Store);
     let mut ready = write.ready;
     // A loaded word reaches the multiplier and the shifter's companions one stage later than the ALU.
-    if write.by.word && stage == 2 && (shape.unit == Unit::Mul || shape.shifter) {
+    if write.by == Producer::Word && stage == 2 && (shape.unit == Unit::Mul || shape.shifter) {
         ready = 3;
     }
-    if is_reversal(write.by.form) && stage == 1 && memory {
+    if write.by == Producer::Reversal && stage == 1 && memory {
         ready = 2;
     }
     // The halves of a constant go together.
-    if shape.form == Form::Movt && write.by.form == Form::Movw && write.reg == inst.defs().next() {
+    if shape.form == Form::Movt && write.by == Producer::Movw && inst.defs().any(|def| def.index() == at) {
         ready = 1;
     }
     let least = i64::from(at == FLAGS);
@@ -363,7 +424,7 @@ fn may_pair(first: &Shape, second: &Shape, conflict: f64) -> bool {
 /// Ticks that a load takes longer on the mean because it is not aligned.
 fn unaligned_cost(inst: &Inst, address: &Address) -> u64 {
     let bytes = inst.mem().map_or(0, |mem| usize::from(mem.bytes));
-    if inst.class() != Class::Load || bytes < 2 {
+    if inst.class() != Class::Load || bytes < 2 || address.is_multiple(bytes) {
         return 0;
     }
     in_ticks(UNALIGNED * (1.0 - address.share_with_rest(0, bytes)))
@@ -395,7 +456,7 @@ fn alu(form: Form) -> Shape {
 fn shape(inst: &Inst) -> Shape {
     let alu = alu(inst.form());
     let dsp = Shape { unit: Unit::Dsp, ..alu };
-    let words = inst.transferred().count() as i64;
+    let words = || inst.transferred().count() as i64;
     let bytes = inst.mem().map_or(0, |mem| mem.bytes);
     match inst.class() {
         Class::Add | Class::Movw if uses_shifter(inst) => Shape { shifter: true, ..alu },
@@ -417,18 +478,20 @@ fn shape(inst: &Inst) -> Shape {
         }
         Class::Store => Shape { unit: Unit::Store, needs: 4, ..alu },
         Class::LoadMultiple | Class::LoadReturn => {
-            Shape { unit: Unit::Load, alone: true, occupies: (words + 1) / 2, ..alu }
+            Shape { unit: Unit::Load, alone: true, occupies: (words() + 1) / 2, ..alu }
         }
         Class::StoreMultiple => {
-            Shape { unit: Unit::Store, alone: true, occupies: (words + 1) / 2, needs: 4, ..alu }
+            Shape { unit: Unit::Store, alone: true, occupies: (words() + 1) / 2, needs: 4, ..alu }
         }
         Class::Branch | Class::BranchIf | Class::Call | Class::Return => Shape { unit: Unit::Branch, ..alu },
         Class::It | Class::System => alu,
         Class::FloatLoad => Shape { unit: Unit::Load, ..alu },
         Class::FloatStore => Shape { unit: Unit::Store, needs: 4, ..alu },
-        Class::FloatLoadMultiple => Shape { unit: Unit::Load, alone: true, occupies: (words + 1) / 2, ..alu },
+        Class::FloatLoadMultiple => {
+            Shape { unit: Unit::Load, alone: true, occupies: (words() + 1) / 2, ..alu }
+        }
         Class::FloatStoreMultiple => {
-            Shape { unit: Unit::Store, alone: true, occupies: (words + 1) / 2, needs: 4, ..alu }
+            Shape { unit: Unit::Store, alone: true, occupies: (words() + 1) / 2, needs: 4, ..alu }
         }
         Class::FloatMove => Shape { unit: Unit::Fpu, ready: 4, ..alu },
         Class::FloatToCore => Shape { unit: Unit::Fpu, ..alu },
@@ -459,6 +522,6 @@ fn reads(inst: &Inst, shape: &Shape) -> impl Iterator<Item = (Reg, i64)> {
     };
     let waits = shape.unit != Unit::Branch;
     let operands = inst.operands().enumerate().filter(move |(_, (_, o))| waits && o.role != Role::Def);
-    let stack = inst.effects().moves_sp.then_some((Reg::SP, 1));
+    let stack = inst.row().effects.moves_sp.then_some((Reg::SP, 1));
     operands.map(move |(at, (reg, o))| (reg, stage(at, reg, o.letter))).chain(stack)
 }

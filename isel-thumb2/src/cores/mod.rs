@@ -52,6 +52,10 @@ pub trait Machine {
     /// Time since the start in parts of a cycle, [`TICKS`] to each.
     fn ticks(&self) -> u64;
 
+    /// What decides how long the same instructions take again that were just run, apart from themselves: where two runs of them in a row
+    /// leave the same, all further runs take as long as the last.
+    fn mark(&self) -> Vec<i64>;
+
     /// A copy, to try what comes next.
     fn fork(&self) -> Box<dyn Machine>;
 }

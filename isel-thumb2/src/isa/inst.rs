@@ -20,7 +20,8 @@ pub struct Inst {
     imms: [i32; MAX_IMMS],
 }
 
-const MAX_IMMS: usize = 2;
+/// Most immediates of one instruction.
+pub const MAX_IMMS: usize = 2;
 
 impl Inst {
     /// Puts an instruction together from its row's operands, each one register or a list, and raw immediates.
@@ -74,7 +75,7 @@ impl Inst {
 
     /// Length of the encoding in bytes, 2 or 4.
     pub fn size(&self) -> usize {
-        self.row().size()
+        self.row().size
     }
 
     /// What it reads and writes beside its operands, its condition considered.
@@ -84,7 +85,7 @@ impl Inst {
         if self.cond != Cond::Al {
             effects.reads_flags = true;
             // In an IT block the 16-bit forms leave the flags alone, comparisons excepted.
-            effects.sets_flags &= row.size() == 4 || self.defs().next().is_none();
+            effects.sets_flags &= row.size == 4 || self.defs().next().is_none();
         }
         effects
     }

@@ -1,7 +1,7 @@
 //! 16-bit forms for 32-bit instructions, once registers are known.
 
 use super::imm::Cond;
-use super::inst::Inst;
+use super::inst::{Inst, MAX_IMMS, MAX_REGS};
 use super::reg::Reg;
 use super::row::Form;
 
@@ -20,25 +20,26 @@ pub fn narrow(inst: &Inst, flags_dead: bool) -> Option<Inst> {
 /// The instruction in another form, whose operands have the letters of its own up to `rename`.
 fn rewrite(inst: &Inst, form: Form, rename: fn(u8) -> u8) -> Option<Inst> {
     let row = form.row();
-    let mut regs: Vec<&[Reg]> = Vec::new();
-    for operand in row.operands {
+    let mut regs: [&[Reg]; MAX_REGS] = [&[]; MAX_REGS];
+    for (regs, operand) in regs.iter_mut().zip(row.operands) {
         let at = inst.row().operands.iter().position(|o| o.letter == rename(operand.letter))?;
-        regs.push(registers_at(inst, at));
+        *regs = registers_at(inst, at);
     }
+    let regs = &regs[..row.operands.len()];
     let covered = |letter: u8| row.operands.iter().any(|o| rename(o.letter) == letter);
     if !inst.row().operands.iter().all(|o| covered(o.letter)) {
         return None;
     }
-    let mut imms = Vec::new();
-    for imm in row.imms {
-        imms.push(inst.imm(imm.letter).filter(|&raw| imm.kind.accepts(raw))?);
+    let mut imms = [0; MAX_IMMS];
+    for (value, imm) in imms.iter_mut().zip(row.imms) {
+        *value = inst.imm(imm.letter).filter(|&raw| imm.kind.accepts(raw))?;
     }
     // An immediate that the narrow form lacks is one that does nothing.
     let lacking = inst.row().imms.iter().filter(|i| row.imms.iter().all(|j| j.letter != i.letter));
-    if lacking.into_iter().any(|i| inst.imm(i.letter) != Some(0)) || !classes_admit(form, &regs) {
+    if lacking.into_iter().any(|i| inst.imm(i.letter) != Some(0)) || !classes_admit(form, regs) {
         return None;
     }
-    let narrow = Inst::new(form, &regs, &imms).with_cond(inst.cond());
+    let narrow = Inst::new(form, regs, &imms[..row.imms.len()]).with_cond(inst.cond());
     narrow.check().is_ok().then_some(narrow)
 }
 

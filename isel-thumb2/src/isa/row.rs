@@ -38,13 +38,8 @@ pub struct Row {
     pub mem: Option<Mem>,
     /// 16-bit forms to try instead once registers are known, best first.
     pub narrower: &'static [Form],
-}
-
-impl Row {
     /// Length of the encoding in bytes, 2 or 4.
-    pub fn size(&self) -> usize {
-        diagram_bits(self.diagram) / 8
-    }
+    pub size: usize,
 }
 
 /// A register operand of a row.
@@ -376,6 +371,7 @@ macro_rules! thumb2 {
                 mem
             },
             narrower: &[$($(Form::$narrower),*)?],
+            size: diagram_bits($diagram) / 8,
         }),*];
 
         $(const _: () = {

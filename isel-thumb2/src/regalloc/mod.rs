@@ -10,6 +10,7 @@ mod slots;
 mod view;
 
 use std::fmt;
+use std::sync::Arc;
 
 use regalloc2::{MachineEnv, Output, PReg, PRegSet, RegClass as RaClass, RegallocOptions};
 
@@ -74,7 +75,7 @@ pub struct Coded {
     /// Completed by the linker.
     pub reloc: Option<Reloc>,
     /// What it touches; nothing here for the function's own frame.
-    pub touched: Option<Touched>,
+    pub touched: Option<Arc<Touched>>,
     /// The statement that it stems from, by pre-order number.
     pub stmt: u32,
 }

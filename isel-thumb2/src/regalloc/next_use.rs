@@ -119,7 +119,8 @@ impl NextUse {
     /// The distance from before the instruction at `position` of `block`; a use by that instruction is at distance 0.
     pub(super) fn from(&self, block: usize, position: u32, value: Value, length: u32) -> u32 {
         let positions = self.uses[block].get(&value);
-        let here = positions.and_then(|positions| positions.iter().find(|at| **at >= position));
+        let here =
+            positions.and_then(|positions| positions.get(positions.partition_point(|at| *at < position)));
         match here {
             Some(at) if self.is_parked(value) && at - position >= NEAR => at - position + FAR,
             Some(at) => at - position,

@@ -162,7 +162,7 @@ impl Graph {
             let now = Transfer {
                 node,
                 stores: mem.access == Access::Store,
-                touched: group.touched.as_ref(),
+                touched: group.touched.as_deref(),
                 bytes: i64::from(mem.bytes) * inst.transferred().count() as i64,
             };
             for before in earlier.iter().filter(|before| before.may_meet(&now)) {

@@ -55,6 +55,18 @@ pub const ORDERS: &[Order] = &[
     Order::of(Style::Soonest, REGISTERS + 2),
 ];
 
+impl Style {
+    /// The order of the nest, and this one with no more values than there are registers: one of them is not far from the best.
+    pub fn first(self) -> &'static [Order] {
+        const GROUPED: &[Order] = &[Order::SOURCE, Order::of(Style::Grouped, REGISTERS)];
+        const SOONEST: &[Order] = &[Order::SOURCE, Order::of(Style::Soonest, REGISTERS)];
+        match self {
+            Style::Grouped => GROUPED,
+            Style::Soonest => SOONEST,
+        }
+    }
+}
+
 /// Blocks with what their order depends on, found once for all orders.
 pub struct Scheduler<'a> {
     function: &'a Function,

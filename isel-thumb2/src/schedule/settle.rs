@@ -166,7 +166,7 @@ mod tests {
     /// An access through r0 at an offset, which is also its place in the arena.
     fn access(make: fn(Reg, Reg, Imm12) -> Inst, t: u32, offset: i64) -> Coded {
         let place = Place { start: offset, terms: Vec::new() };
-        let touched = Some(Touched::new(Region::Arena, Default::default(), place));
+        let touched = Some(Touched::new(Region::Arena, Default::default(), place).into());
         Coded { touched, ..plain(make(r(t), r(0), Imm12::new(offset).expect("12 bits"))) }
     }
 

@@ -193,7 +193,7 @@ impl Selector<'_> {
     }
 
     fn push_listed(&mut self, inst: Inst, regs: &[Reg], run: &Run) {
-        let touched = Some(self.touched(&run.stream, run.offset));
+        let touched = Some(self.touched(&run.stream, run.offset).into());
         let fixed = regs.iter().zip(LIST).map(|(reg, n)| (*reg, Reg::core(n))).collect();
         self.push_group(Group { fixed, touched, ..Group::one(inst, 0) });
     }

@@ -424,7 +424,7 @@ impl<'a> Selector<'a> {
     }
 
     fn push_touching(&mut self, inst: Inst, touched: Touched) {
-        self.push_group(Group { touched: Some(touched), ..Group::one(inst, self.stmt) });
+        self.push_group(Group { touched: Some(touched.into()), ..Group::one(inst, self.stmt) });
     }
 
     fn push_group(&mut self, mut group: Group) {

@@ -4,6 +4,7 @@
 //! buffer is written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ir::loops::BufferId;
 
@@ -58,6 +59,7 @@ impl Selector<'_> {
         }
         let defined = inst.defs().next().expect("the instruction defines a register");
         self.reuse.values.insert(key, defined);
+        let touched = touched.map(Arc::new);
         self.push_group(Group { touched, ..Group::one(inst, self.stmt) });
         defined
     }

@@ -16,7 +16,7 @@ use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
 use ir::loops::{BufferId, Expr, Index, Nest, Prim, Stmt, VarId};
 
-use super::bounded::{self, MOST_OPERANDS, Value};
+use super::bounded::{self, Lane, MOST_OPERANDS, Value};
 pub use super::interval::Interval;
 use super::steps::{Compiler, Element, Node, Op, Range, Step, index_bounds, little_endian};
 use super::stored::writers;
@@ -196,21 +196,76 @@ impl Bounds<'_, '_> {
                     registers.reduce(Value::hull).expect("a value has a register")
                 }
             },
-            Node::Constant { data, at, elem, ty } => {
-                let word =
-                    at.position(&self.vars).and_then(|at| data.get(at * elem.bytes()..)?.get(..ty.bytes()));
-                match word {
-                    Some(bytes) => Value::of_word(*ty, little_endian(*ty, bytes)),
-                    None => Value::any(*ty), // It is one of several, or slack.
-                }
-            }
+            Node::Constant(constant) => match constant.word(&self.vars) {
+                Some(word) => Value::of_word(constant.ty, word),
+                None => Value::any(constant.ty), // It is one of several, or slack.
+            },
             Node::Data(data) => data.value(&self.stored, &self.vars),
             Node::Lookup(value, at) => {
                 self.value(at); // It may hold what is looked for.
                 *value
             }
-            Node::Op(op) => self.operation(op),
+            Node::Op(op) => match self.arithmetic(op) {
+                Some(lane) => lane.into(),
+                None => self.operation(op),
+            },
         }
+    }
+
+    /// The same for a scalar: most of what is evaluated, once for each weight.
+    fn scalar(&mut self, node: &Node) -> Lane {
+        match node {
+            Node::Op(op) => match self.arithmetic(op) {
+                Some(lane) => lane,
+                None => self.operation(op).first::<1>()[0],
+            },
+            _ => self.first::<1>(node)[0],
+        }
+    }
+
+    /// The first lanes of a value.
+    fn first<const N: usize>(&mut self, node: &Node) -> [Lane; N] {
+        match node {
+            Node::Known(value) => value.first(),
+            Node::Register(local, at) if let Some(register) = self.register(*local, at) => {
+                self.locals[*local][register].first()
+            }
+            Node::Constant(constant) if let Some(word) = constant.word(&self.vars) => {
+                Lane::of_word(constant.ty, word)
+            }
+            _ => self.value(node).first(),
+        }
+    }
+
+    /// Sums and products of scalars, and of pairs of halfwords; `None` for other operations.
+    fn arithmetic(&mut self, op: &Op) -> Option<Lane> {
+        if op.prim == self.of {
+            return None;
+        }
+        let known = |lanes: &[Lane]| lanes.iter().all(|lane| lane.interval.as_point().is_some());
+        match op.prim {
+            Prim::Add | Prim::Sub | Prim::Mul | Prim::MulWide => {
+                let (a, b) = (self.scalar(&op.args[0]), self.scalar(&op.args[1]));
+                if known(&[a, b]) {
+                    return Some(self.exact(op, &[a.into(), b.into()]));
+                }
+                bounded::arithmetic(op.prim, a, b, op.result)
+            }
+            Prim::Dot2 | Prim::Dot2Cross => {
+                let a = self.scalar(&op.args[0]);
+                let (x, w) = (self.first::<2>(&op.args[1]), self.first::<2>(&op.args[2]));
+                if known(&[a]) && known(&x) && known(&w) {
+                    return Some(self.exact(op, &[a.into(), Value::pair(x), Value::pair(w)]));
+                }
+                Some(bounded::dot(a, x, w, op.prim == Prim::Dot2Cross, op.result))
+            }
+            _ => None,
+        }
+    }
+
+    /// A scalar result where all operands are known.
+    fn exact(&self, op: &Op, values: &[Value]) -> Lane {
+        bounded::result(op.prim, &op.types, op.result, values, op.imm).first::<1>()[0]
     }
 
     fn operation(&mut self, op: &Op) -> Value {

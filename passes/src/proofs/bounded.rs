@@ -17,7 +17,52 @@ pub struct Value {
     pub divisors: [u64; 4],
 }
 
+/// Bounds of one lane, and a number that divides it; 0 where it is 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// The bounds.
+    pub interval: Interval,
+    /// The number.
+    pub divisor: u64,
+}
+
+impl Lane {
+    /// The first lanes of a word as memory has it.
+    pub fn of_word<const N: usize>(ty: Ty, word: i64) -> [Lane; N] {
+        std::array::from_fn(|at| Lane::point(element_of(ty, word, at)))
+    }
+
+    fn point(value: i64) -> Self {
+        Self { interval: Interval::point(value), divisor: value.unsigned_abs() }
+    }
+
+    /// The interval, or all of the type if the value may wrap; then only powers of two go on dividing it.
+    fn wrapping(interval: Interval, ty: Ty, divisor: u64) -> Self {
+        let within = interval.within(ty);
+        let divisor =
+            if within == interval || divisor == 0 { divisor } else { 1 << divisor.trailing_zeros().min(31) };
+        Self { interval: within, divisor }
+    }
+}
+
+impl From<Lane> for Value {
+    fn from(lane: Lane) -> Self {
+        Self { lanes: [lane.interval; 4], divisors: [lane.divisor; 4] }
+    }
+}
+
 impl Value {
+    /// The first lanes.
+    pub fn first<const N: usize>(&self) -> [Lane; N] {
+        std::array::from_fn(|at| Lane { interval: self.lanes[at], divisor: self.divisors[at] })
+    }
+
+    /// A pair of halfwords.
+    pub fn pair(pair: [Lane; 2]) -> Self {
+        let lanes = std::array::from_fn(|at| pair[at % 2].interval);
+        Self { lanes, divisors: std::array::from_fn(|at| pair[at % 2].divisor) }
+    }
+
     /// Of a lane that is known to be one value, that is its divisor.
     pub fn lanes(lanes: [Interval; 4]) -> Self {
         let divisor = |lane: Interval| lane.as_point().map_or(1, i64::unsigned_abs);
@@ -27,14 +72,6 @@ impl Value {
     /// A value of one lane.
     pub fn scalar(interval: Interval) -> Self {
         Self::lanes([interval; 4])
-    }
-
-    /// The interval, or all of the type if the value may wrap; then only powers of two go on dividing it.
-    fn wrapping(interval: Interval, ty: Ty, divisor: u64) -> Self {
-        let within = interval.within(ty);
-        let divisor =
-            if within == interval || divisor == 0 { divisor } else { 1 << divisor.trailing_zeros().min(31) };
-        Self { lanes: [within; 4], divisors: [divisor; 4] }
     }
 
     /// Whatever the type holds.
@@ -63,13 +100,17 @@ impl Value {
 
     /// A word as memory has it.
     pub fn of_word(ty: Ty, word: i64) -> Self {
-        let lane = |lane: usize| match ty {
-            Ty::I8x4 => i64::from((word >> (8 * lane)) as i8),
-            Ty::U8x4 => i64::from((word >> (8 * lane)) as u8),
-            Ty::I16x2 => i64::from((word >> (16 * (lane % 2))) as i16),
-            _ => word,
-        };
-        Self::lanes(std::array::from_fn(|at| Interval::point(lane(at))))
+        Self::lanes(std::array::from_fn(|at| Interval::point(element_of(ty, word, at))))
+    }
+}
+
+/// The element in a lane of a word; a scalar is in all.
+fn element_of(ty: Ty, word: i64, lane: usize) -> i64 {
+    match ty {
+        Ty::I8x4 => i64::from((word >> (8 * lane)) as i8),
+        Ty::U8x4 => i64::from((word >> (8 * lane)) as u8),
+        Ty::I16x2 => i64::from((word >> (16 * (lane % 2))) as i16),
+        _ => word,
     }
 }
 
@@ -108,21 +149,44 @@ pub fn result(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32
     Value::of_word(result, (prim.row().eval)(types[0], &words[..values.len()], imm))
 }
 
+/// The sum, difference or product of two scalars that are not both known; `None` for other operations.
+pub fn arithmetic(prim: Prim, a: Lane, b: Lane, result: Ty) -> Option<Lane> {
+    let wrapping = |interval: Interval, divisor: u64| Some(Lane::wrapping(interval, result, divisor));
+    match prim {
+        Prim::Add => wrapping(a.interval.plus(b.interval), common_divisor(a.divisor, b.divisor)),
+        Prim::Sub => wrapping(a.interval.plus(b.interval.negated()), common_divisor(a.divisor, b.divisor)),
+        Prim::Mul | Prim::MulWide => wrapping(a.interval.times(b.interval), product(a.divisor, b.divisor)),
+        _ => None,
+    }
+}
+
+/// `a` and two products of halfwords that are not all known, those of `cross` of different halves.
+pub fn dot(a: Lane, x: [Lane; 2], w: [Lane; 2], cross: bool, result: Ty) -> Lane {
+    let other = |half: usize| w[half ^ usize::from(cross)];
+    let term = |half: usize| x[half].interval.times(other(half).interval);
+    let divisor = |half: usize| product(x[half].divisor, other(half).divisor);
+    let divisor = match a.divisor {
+        1 => 1, // Nothing else to find out: the rule.
+        of_a => common_divisor(of_a, common_divisor(divisor(0), divisor(1))),
+    };
+    Lane::wrapping(a.interval.plus(term(0)).plus(term(1)), result, divisor)
+}
+
 /// The bounds of a result.
 fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]) -> Value {
     let a = values.first().map_or(Interval::point(0), |value| value.lanes[0]);
     let b = values.get(1).map_or(Interval::point(0), |value| value.lanes[0]);
     let divisor = |operand: usize| values.get(operand).map_or(0, |value| value.divisors[0]);
     let (of_a, of_b) = (divisor(0), divisor(1));
-    let of_both = common_divisor(of_a, of_b);
     let scalar = |interval: Interval| Value::scalar(interval.within(result));
-    let wrapping = |interval: Interval, divisor: u64| Value::wrapping(interval, result, divisor);
+    let wrapping = |interval: Interval, divisor: u64| Lane::wrapping(interval, result, divisor).into();
+    let lane = |interval: Interval, divisor: u64| Lane { interval, divisor };
+    if let Some(found) = arithmetic(prim, lane(a, of_a), lane(b, of_b), result) {
+        return found.into();
+    }
     let monotone = |f: &dyn Fn(i64) -> i64| scalar(Interval { low: f(a.low), high: f(a.high) });
     match (prim, b.as_point()) {
         (Prim::Sext | Prim::Zext | Prim::Widen, _) => wrapping(a, of_a),
-        (Prim::Add, _) => wrapping(a.plus(b), of_both),
-        (Prim::Sub, _) => wrapping(a.plus(b.negated()), of_both),
-        (Prim::Mul | Prim::MulWide, _) => wrapping(a.times(b), product(of_a, of_b)),
         (Prim::Div, Some(by @ 1..)) => monotone(&|a| a / by),
         (Prim::Min, _) => scalar(Interval { low: a.low.min(b.low), high: a.high.min(b.high) }),
         (Prim::Max, _) => scalar(Interval { low: a.low.max(b.low), high: a.high.max(b.high) }),
@@ -161,11 +225,7 @@ fn operation(prim: Prim, types: &[Ty], result: Ty, values: &[Value], imm: &[i32]
             Value::lanes(std::array::from_fn(lane))
         }
         (Prim::Dot2 | Prim::Dot2Cross, _) => {
-            let cross = usize::from(prim == Prim::Dot2Cross);
-            let term = |half: usize| values[1].lanes[half].times(values[2].lanes[half ^ cross]);
-            let divisor = |half: usize| product(values[1].divisors[half], values[2].divisors[half ^ cross]);
-            let divisor = common_divisor(of_a, common_divisor(divisor(0), divisor(1)));
-            wrapping(a.plus(term(0)).plus(term(1)), divisor)
+            dot(lane(a, of_a), values[1].first(), values[2].first(), prim == Prim::Dot2Cross, result).into()
         }
         _ => Value::any(result),
     }

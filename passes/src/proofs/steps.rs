@@ -54,22 +54,25 @@ pub enum Node<'n> {
     /// A register of a local, by number.
     Register(usize, Element),
     /// A word of a constant.
-    Constant {
-        /// All of it.
-        data: Arc<[u8]>,
-        /// The element.
-        at: Element,
-        /// The type of an element.
-        elem: Ty,
-        /// The type of the word.
-        ty: Ty,
-    },
+    Constant(Constant),
     /// A word of scratch, or one that may lie beyond what is known.
     Data(Data),
     /// An element at a position that data decides: of these bounds.
     Lookup(Value, Box<Node<'n>>),
     /// An operation.
     Op(Box<Op<'n>>),
+}
+
+/// A load of a constant.
+pub struct Constant {
+    /// All of it.
+    data: Arc<[u8]>,
+    /// The element.
+    at: Element,
+    /// The type of an element.
+    elem: Ty,
+    /// The type of the word.
+    pub ty: Ty,
 }
 
 /// A load whose bounds depend on where it is or on what was stored.
@@ -155,6 +158,14 @@ impl At {
             At::Other(index) => index_bounds(index, vars),
         }
     }
+
+    /// The value, if all variables that it depends on are known.
+    fn point(&self, vars: &[Interval]) -> Option<i64> {
+        let At::Affine(constant, terms) = self else { return self.range(vars).as_point() };
+        terms
+            .iter()
+            .try_fold(*constant, |sum, (coefficient, var)| Some(sum + coefficient * vars[*var].as_point()?))
+    }
 }
 
 impl Element {
@@ -173,7 +184,7 @@ impl Element {
         for (at, extent) in &self.unproven {
             at.range(vars).as_point().filter(|at| (0..*extent).contains(at))?;
         }
-        self.position.range(vars).as_point().and_then(|at| usize::try_from(at).ok())
+        self.position.point(vars).and_then(|at| usize::try_from(at).ok())
     }
 }
 
@@ -230,7 +241,7 @@ impl<'n> Compiler<'n> {
                 let position = buffer.map.position(&access.index);
                 let at = Element::new(&position, &access.index, &buffer.shape, &self.within());
                 let (data, _) = self.contents(access.buffer)?;
-                Node::Constant { data, at, elem: buffer.elem, ty: access.ty }
+                Node::Constant(Constant { data, at, elem: buffer.elem, ty: access.ty })
             }
             Expr::Load(access) => self.load(access),
             Expr::Lookup(buffer, at) => {
@@ -305,6 +316,15 @@ impl<'n> Compiler<'n> {
     /// The bounds of each variable in all iterations.
     fn within(&self) -> impl Fn(VarId) -> (i64, i64) + '_ {
         |var| (0, self.extents.get(&var).map_or(0, |extent| extent - 1))
+    }
+}
+
+impl Constant {
+    /// The word, if it is known which one it is and that is not beyond the end.
+    pub fn word(&self, vars: &[Interval]) -> Option<i64> {
+        let at = self.at.position(vars)?;
+        let bytes = self.data.get(at * self.elem.bytes()..)?.get(..self.ty.bytes())?;
+        Some(little_endian(self.ty, bytes))
     }
 }
 

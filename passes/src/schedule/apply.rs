@@ -4,6 +4,8 @@ use ir::diag::Diagnostic;
 use ir::loops::verify::{verify, verify_program};
 use ir::loops::{Layer, Nest, Program};
 
+use rayon::prelude::*;
+
 use super::{Choice, Content, Kind, Line, Schedule, Scope, fits};
 use crate::loops::step::{self, Step};
 use crate::network::{self, Subject, share};
@@ -36,6 +38,24 @@ impl Schedule {
             } else {
                 apply_to_network(&run[0], program, &mut |_, _| {})?;
             }
+        }
+        Ok(())
+    }
+
+    /// The same without an observer: layers that scopes in a row are for are changed in parallel.
+    pub fn apply_in_parallel(&self, program: &mut Program) -> Result<(), Diagnostic> {
+        for run in runs(&self.groups().1) {
+            if run[0].scope.kind != Kind::Layer {
+                apply_to_network(&run[0], program, &mut |_, _| {})?;
+                continue;
+            }
+            let partners = partners(run, program)?;
+            let layers = program.layers.par_iter_mut().zip(partners);
+            let apply = |(layer, partner): (&mut Layer, Option<String>)| {
+                apply_to_layer(run, &mut layer.nest, partner.as_deref(), &mut |_, _| {}).map(|_| ())
+            };
+            let applied: Vec<Result<(), Diagnostic>> = layers.map(apply).collect();
+            applied.into_iter().collect::<Result<(), Diagnostic>>()?; // The first layer's error.
         }
         Ok(())
     }
@@ -95,31 +115,48 @@ pub(super) fn apply_to_layers<'a>(
     after: &mut dyn FnMut(&Step, &Nest),
     applied: &mut Applied<'_, 'a>,
 ) -> Result<(), Diagnostic> {
+    for (number, partner) in partners(run, program)?.into_iter().enumerate() {
+        let nest = &mut program.layers[number].nest;
+        let (fitting, lines) = apply_to_layer(run, nest, partner.as_deref(), after)?;
+        applied(&nest.name, &fitting, lines);
+    }
+    Ok(())
+}
+
+/// For each layer one that it shares its code with, after a look at whether every scope fits some layer.
+fn partners(run: &[Group], program: &Program) -> Result<Vec<Option<String>>, Diagnostic> {
     let names = layer_names(program);
     for Group { scope, .. } in run {
         if !names.iter().any(|name| scope.fits(Kind::Layer, name)) {
             return Err(nothing_fits(scope, "layer", &names));
         }
     }
-    for (number, name) in names.iter().enumerate() {
-        let fitting: Vec<Group> =
-            run.iter().copied().filter(|group| group.scope.fits(Kind::Layer, name)).collect();
-        let partner = share::partner(program, number).map(str::to_string);
-        let nest = &mut program.layers[number].nest;
-        let mut lines = Vec::new();
-        for line in fitting.iter().flat_map(|group| group.below) {
-            lines.push(line.resolved(&mut |choice| {
-                if let Some(partner) = &partner {
-                    return Err(shares_already(name, partner).at(choice.place));
-                }
-                let step = choice.apply(nest)?;
-                after(step, nest);
-                Ok(step)
-            })?);
-        }
-        applied(name, &fitting, lines);
+    let partner = |number: usize| share::partner(program, number).map(str::to_string);
+    Ok((0..names.len()).map(partner).collect())
+}
+
+/// Applies a run of scopes for layers to one layer; gives those that fit, and the steps of their lines that applied.
+fn apply_to_layer<'a>(
+    run: &[Group<'a>],
+    nest: &mut Nest,
+    partner: Option<&str>,
+    after: &mut dyn FnMut(&Step, &Nest),
+) -> Result<(Vec<Group<'a>>, Vec<Line>), Diagnostic> {
+    let name = nest.name.clone();
+    let fits = |group: &Group| group.scope.fits(Kind::Layer, &name);
+    let fitting: Vec<Group> = run.iter().copied().filter(fits).collect();
+    let mut lines = Vec::new();
+    for line in fitting.iter().flat_map(|group| group.below) {
+        lines.push(line.resolved(&mut |choice| {
+            if let Some(partner) = partner {
+                return Err(shares_already(&name, partner).at(choice.place));
+            }
+            let step = choice.apply(nest)?;
+            after(step, nest);
+            Ok(step)
+        })?);
     }
-    Ok(())
+    Ok((fitting, lines))
 }
 
 /// Applies a scope for the program; `applied` is told of each subject that it fits, with the steps of each line that applied.
