@@ -19,7 +19,9 @@ use super::choose::{Body, Price};
 /// How much slower than the fastest a draft may be in each stage, at most, that the next looks at. Measured on networks of
 /// MLPerf Tiny on M4 and M7: what the stage is off by, and what smaller code may cost, come to 9.8 together and to 4. What is
 /// smaller than all that is faster is looked at as long as it is within the first.
-const CLOSE_BY_PERCENT: [u64; STAGES - 1] = [12, 6];
+const CLOSE_BY_PERCENT: [u64; STAGES - 1] = [12, 4];
+/// Of a layer that takes less than one in so many of the cycles, estimates are enough.
+const LEAST_PART: u64 = 300;
 /// An estimate, a better one, and the price.
 const STAGES: usize = 3;
 /// What buffers are aligned to where their places are not known yet.
@@ -54,13 +56,18 @@ impl Pricer {
             drafts(&layer.nest, traits).into_par_iter().filter_map(estimated).collect()
         };
         let estimates: Vec<Vec<(Price, Draft)>> = layers.par_iter().map(of_layer).collect();
-        estimates.into_par_iter().map(|drafts| self.exact(drafts)).collect()
+        let all: u64 = estimates.iter().map(|drafts| fastest(drafts)).sum();
+        let refined = |drafts: Vec<(Price, Draft)>| match fastest(&drafts) * LEAST_PART > all {
+            true => self.exact(drafts),
+            false => drafts,
+        };
+        estimates.into_par_iter().map(refined).collect()
     }
 
     fn exact(&self, mut drafts: Vec<(Price, Draft)>) -> Vec<(Price, Draft)> {
         for (before, percent) in CLOSE_BY_PERCENT.iter().enumerate() {
             let prices: Vec<Price> = drafts.iter().map(|(price, _)| *price).collect();
-            let fastest = prices.iter().map(|price| price.cycles).min().unwrap_or(0);
+            let fastest = fastest(&drafts);
             let is_within = |price: &Price, percent| price.cycles * 100 <= fastest * (100 + percent);
             let is_small = |price: &Price| prices.iter().all(|other| !other.is_better(price));
             let is_close = |price: &Price| {
@@ -98,6 +105,11 @@ impl Pricer {
     fn code(&self, body: Body) -> Arc<Code> {
         self.codes.lock().expect("nobody panics here").entry(body).or_default().clone()
     }
+}
+
+/// Cycles of the fastest.
+fn fastest(drafts: &[(Price, Draft)]) -> u64 {
+    drafts.iter().map(|(price, _)| price.cycles).min().unwrap_or(0)
 }
 
 /// The nest of a draft as the code generator takes it.
