@@ -11,7 +11,7 @@ use ir::graph::{Graph, Tensor};
 use isel_thumb2::cores::{CORES, Core};
 use rayon::prelude::*;
 use test_support::Random;
-use test_support::networks::{Network, mobile};
+use test_support::networks::{Network, Work, mobile};
 use test_support::operators::Rng;
 use tinyc::emulate::run_on;
 use tinyc::link::Board;
@@ -21,9 +21,9 @@ use tinyc::pipeline::{self, Compiled, Options};
 const NETWORKS: [u64; 2] = [2, 16];
 /// The same networks in every run.
 const SEED: u64 = 40;
-/// Multiply-accumulates in a cycle that every network reaches at least, by core. To be raised towards what the
-/// formulas say, as the schedules get better.
-const LEAST_SPEED: [(&str, f64); 2] = [("cortex-m4", 0.33), ("cortex-m7", 0.48)];
+/// How many times as long as the formulas say a network may take, by core: those that always run, and all others, in which
+/// pools of more than 256 terms and windows of 7x7 whose lines do not divide into steps are slower on the Cortex-M4.
+const LONGEST: [(&str, [f64; 2]); 2] = [("cortex-m4", [1.15, 1.25]), ("cortex-m7", [1.15, 1.15])];
 /// An emulated core executes some hundred million instructions a second.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
@@ -34,6 +34,8 @@ struct Row {
     macs: u64,
     /// Predicted cycles of the layers.
     cycles: Vec<(String, u64)>,
+    /// What the layers compute.
+    work: Vec<Work>,
     /// Cycles of the layers by the formulas; none where no kernels were measured on this core.
     wanted: Option<Vec<f64>>,
 }
@@ -49,14 +51,17 @@ fn random_networks_are_exact_and_fast() {
     }
     let wrong: Vec<&String> = rows.iter().filter_map(|row| row.as_ref().err()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    let slow = rows.iter().flatten().filter(|row| row.speed() < least_speed(row.core));
+    let slow = rows.iter().flatten().filter(|row| row.excess().is_some_and(|excess| excess > longest(row)));
     let slow: Vec<String> =
-        slow.map(|row| format!("{} on {}: {:.2}", row.seed, row.core, row.speed())).collect();
-    assert!(slow.is_empty(), "networks below the least speed: {slow:?}");
+        slow.map(|row| format!("{} on {}: {:?}", row.seed, row.core, row.excess())).collect();
+    assert!(slow.is_empty(), "networks that are slower than the formulas allow: {slow:?}");
 }
 
-fn least_speed(core: &str) -> f64 {
-    LEAST_SPEED.iter().find(|(name, _)| *name == core).map_or(0.0, |(_, speed)| *speed)
+/// How many times as long as by the formulas a network may take; no bound where there are none.
+fn longest(row: &Row) -> f64 {
+    let further = row.seed >= SEED + NETWORKS[0];
+    let of_core = LONGEST.iter().find(|(name, _)| *name == row.core);
+    of_core.map_or(f64::INFINITY, |(_, longest)| longest[usize::from(further)])
 }
 
 fn rows(seed: u64) -> Vec<Result<Row, String>> {
@@ -77,6 +82,7 @@ fn row(seed: u64, network: &Network, core: &'static dyn Core) -> Result<Row, Str
         core: core.name(),
         macs: compiled.report.macs,
         cycles: layers.map(|layer| (layer.name.clone(), layer.cycles)).collect(),
+        work: network.layers.clone(),
         wanted: wanted.map(|core| network.layers.iter().map(|work| core.cycles(work)).collect()),
     })
 }
@@ -113,6 +119,11 @@ impl Row {
         self.macs as f64 / self.total() as f64
     }
 
+    /// How many times as long it takes as by the formulas.
+    fn excess(&self) -> Option<f64> {
+        Some(self.total() as f64 / self.wanted.as_ref()?.iter().sum::<f64>())
+    }
+
     fn total(&self) -> u64 {
         self.cycles.iter().map(|(_, cycles)| cycles).sum()
     }
@@ -125,8 +136,10 @@ impl Row {
         let sum: f64 = wanted.iter().sum();
         println!(", {:.2} by the formulas: {:.2} times as long", *macs as f64 / sum, total / sum);
         let is_wanted = std::env::var_os("TINYC_TEST_LAYERS").is_some() && wanted.len() == self.cycles.len();
-        for ((name, cycles), wanted) in self.cycles.iter().zip(wanted).filter(|_| is_wanted) {
-            println!("    {name:24} {cycles:>9} for {wanted:>9.0}: {:.2}", *cycles as f64 / wanted);
+        for (((name, cycles), wanted), work) in
+            self.cycles.iter().zip(wanted).zip(&self.work).filter(|_| is_wanted)
+        {
+            println!("    {name:24} {cycles:>9} for {wanted:>9.0}: {:.2}, {work:?}", *cycles as f64 / wanted);
         }
     }
 }

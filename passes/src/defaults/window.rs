@@ -33,6 +33,9 @@ const CARRIED: &[u32] = &[6, 24];
 /// A loop is much longer than another one that is longer by more than this factor.
 const LONGER: u32 = 2;
 
+/// Outputs that share a word at least.
+const PAIR: u32 = 2;
+
 /// Most lines of a window that have a word in a register each.
 const LINES_AT_ONCE: u32 = 3;
 
@@ -73,14 +76,17 @@ struct Way {
 }
 
 /// How many channels are turned into planes at once, and which loop outputs follow each other along: that of what lies in planes
-/// already, else the innermost or a much longer one, which wastes less at its end.
+/// already, else the innermost or one that wastes less at its end, as it is much longer or falls into pairs.
 fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
     let last = sum.data.len() - 1;
     if sum.wide {
         return sum.walked.map(|walked| (1, walked)).into_iter().collect();
     }
-    let longer = (0..last).filter(|at| sum.data[*at].extent > LONGER * sum.data[last].extent);
-    let walks: Vec<usize> = std::iter::once(last).chain(longer).collect();
+    let innermost = sum.data[last].extent;
+    let is_pairs = |extent: u32| extent.is_multiple_of(PAIR);
+    let wastes_less = |extent: u32| extent > LONGER * innermost || is_pairs(extent) && !is_pairs(innermost);
+    let better = (0..last).filter(|at| wastes_less(sum.data[*at].extent));
+    let walks: Vec<usize> = std::iter::once(last).chain(better).collect();
     [PLANES, 1].iter().flat_map(|planes| walks.iter().map(|walk| (*planes, *walk))).collect()
 }
 
