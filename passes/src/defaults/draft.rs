@@ -1,12 +1,21 @@
 //! A schedule that grows with the nest that it makes.
 
-use ir::diag::Diagnostic;
-use ir::loops::{BufferId, Loop, Nest};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::loops::edit::{axes_within, loops};
+use ir::diag::Diagnostic;
+use ir::loops::{BufferId, Init, Loop, Nest, Role};
+use ir::ty::Ty;
+
+use crate::loops::edit::{axes_within, loops, visit_loads};
 use crate::loops::footprint::reads;
+use crate::loops::short_requantize;
 use crate::loops::winograd;
 use crate::schedule::Schedule;
+
+/// Types that are narrower than those of tables, the narrowest first.
+const NARROW: &[&str] = &["i8", "u8", "i16", "u16"];
+/// Bytes that a narrower type has to save: layers whose tables have other types do not share their code.
+const WORTH_A_TYPE: usize = 256;
 
 /// Steps, and the nest that they lead to.
 #[derive(Clone, Debug)]
@@ -100,6 +109,32 @@ impl Draft {
         Ok(())
     }
 
+    /// Keeps of the tables only what is read, and in as few bytes as its values need.
+    pub fn shrink_tables(&mut self) {
+        let is_narrow = |nest: &Nest, buffer: &BufferId| {
+            let buffer = &nest.buffers[buffer.idx()];
+            buffer.elem == Ty::I32 && matches!(buffer.role, Role::Const(Init::Data(_)))
+        };
+        let whole = short_requantize::operands(&self.nest); // What they become is not as narrow.
+        let is_table = |buffer: &BufferId| self.nest.buffers[buffer.idx()].elem == Ty::I32;
+        let tables: Vec<BufferId> = read_constants(&self.nest).into_iter().filter(is_table).collect();
+        for table in tables {
+            let name = self.nest.buffers[table.idx()].name.clone();
+            let narrow = is_narrow(&self.nest, &table) && !whole.contains(&table);
+            let narrower =
+                NARROW.iter().filter(|_| narrow).map(|ty| (format!("pack {name} {ty}"), WORTH_A_TYPE));
+            let before = constant_bytes(&self.nest);
+            for (steps, worth) in narrower.chain([(format!("pack {name}"), 1)]) {
+                let Ok(nest) = self.applied(&steps) else { continue };
+                if constant_bytes(&nest) + worth <= before {
+                    self.nest = nest;
+                    self.lines.push(steps);
+                    break;
+                }
+            }
+        }
+    }
+
     fn is_innermost(&self, axis: &str) -> bool {
         self.axis(axis).is_some_and(|l| axes_within(&self.nest, l.var).len() == 1)
     }
@@ -119,4 +154,18 @@ impl Draft {
         Schedule::parse_steps(steps)?.apply_to(&mut nest, &mut |_, _| {})?;
         Ok(nest)
     }
+}
+
+/// The constants that the body reads.
+fn read_constants(nest: &Nest) -> BTreeSet<BufferId> {
+    let mut found = BTreeSet::new();
+    visit_loads(&mut nest.body.clone(), &mut BTreeMap::new(), &mut |access, _| {
+        found.extend(nest.buffers[access.buffer.idx()].is_const().then_some(access.buffer));
+    });
+    found
+}
+
+/// Bytes of the constants that the body reads.
+fn constant_bytes(nest: &Nest) -> usize {
+    read_constants(nest).into_iter().map(|buffer| nest.buffers[buffer.idx()].bytes()).sum()
 }

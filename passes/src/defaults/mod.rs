@@ -45,7 +45,8 @@ const RULES: &[Rule] = &[
 pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
     let plain = Draft::new(nest);
     let begin = surrounded(&plain, traits);
-    let drafts: Vec<Draft> = RULES.iter().flat_map(|rule| rule(&begin, traits)).collect();
+    let mut drafts: Vec<Draft> = RULES.iter().flat_map(|rule| rule(&begin, traits)).collect();
+    drafts.iter_mut().for_each(Draft::shrink_tables);
     std::iter::once(plain).chain(drafts).collect()
 }
 

@@ -25,7 +25,7 @@
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
-use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
+use ir::loops::{BufferId, Expr, Index, LocalId, Nest, Prim, Stmt};
 
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels, Peers, Tables};
@@ -142,6 +142,18 @@ pub fn rescaled(nest: &Nest, sum: LocalId) -> Result<Rescaled, Diagnostic> {
         limits: saturation.limits,
         clamp: (site.min, site.max),
     })
+}
+
+/// The buffers that are read for multipliers and shifts of rescalings which are not shortened.
+pub fn operands(nest: &Nest) -> Vec<BufferId> {
+    let mut found = Vec::new();
+    for site in sites(&nest.body) {
+        let Expr::Op { args, .. } = site else { unreachable!("a site is an operation") };
+        found.extend(
+            args[1..].iter().filter_map(|arg| super::footprint::read(arg)).map(|access| access.buffer),
+        );
+    }
+    found
 }
 
 /// A `requantize` of the body.
