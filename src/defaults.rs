@@ -1,5 +1,5 @@
 //! The default schedule: of the drafts that the rules have for each layer, the smallest of those with about the fewest
-//! predicted cycles, as far as there is room in flash. Layers with the same code share it.
+//! predicted cycles, as far as there is room in flash. Layers of one form share their code where that pays.
 //!
 //! Without a budget of the user's there is room for a quarter more than weights and biases, and for 22 KB of code, unless
 //! that makes the whole more than a little slower. An algorithm that computes with other weights than the model has, of which there are more, is free of
@@ -8,6 +8,7 @@
 mod choose;
 mod formats;
 mod price;
+mod share;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use isel_thumb2::layer;
 use passes::defaults::{Draft, Format, Traits};
 use passes::schedule::Schedule;
 
-use self::choose::{Body, Limit, Price, choose};
+use self::choose::{Form, Limit, Price, choose};
 use self::formats::Formatted;
 use self::price::Pricer;
 use crate::flash::weights;
@@ -118,7 +119,7 @@ fn layers(
         let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
         text.push_str(&format!("layer {}:\n{steps}", layer.nest.name));
     }
-    text.push_str(&groups(program, &drafts, &chosen));
+    text.push_str(&groups(program, &drafts, &chosen, pricer.options()));
     text
 }
 
@@ -171,19 +172,27 @@ fn allowance(program: &Program) -> usize {
     program.layers.iter().map(of_layer).sum::<usize>() * 5 / 4 + CODE_BYTES
 }
 
-/// The scopes that let layers with the same code share it.
-fn groups(program: &Program, drafts: &[Vec<(Price, Draft)>], chosen: &[Option<usize>]) -> String {
-    let mut alike: BTreeMap<Body, Vec<usize>> = BTreeMap::new();
+/// The scopes that let layers of one form share their code where that pays.
+fn groups(
+    program: &Program,
+    drafts: &[Vec<(Price, Draft)>],
+    chosen: &[Option<usize>],
+    options: layer::Options,
+) -> String {
+    let (mut alike, mut nests) = (BTreeMap::<Form, Vec<usize>>::new(), BTreeMap::new());
     for (layer, chosen) in chosen.iter().enumerate() {
         if let Some(chosen) = chosen {
-            alike.entry(drafts[layer][*chosen].0.body).or_default().push(layer);
+            let (price, draft) = &drafts[layer][*chosen];
+            let mut nest = draft.nest.clone();
+            passes::loops::legalize(&mut nest).expect("code has been made of it");
+            nests.insert(layer, nest);
+            alike.entry(price.form).or_default().push(layer);
         }
     }
-    let mut alike: Vec<Vec<usize>> = alike.into_values().filter(|layers| layers.len() > 1).collect();
-    alike.sort(); // As the layers run.
+    let groups = share::groups(&nests, alike.into_values().collect(), options);
     let name = |layer: &usize| program.layers[*layer].nest.name.as_str();
     let group = |layers: Vec<usize>| {
         format!("group {}:\n  share\n", layers.iter().map(name).collect::<Vec<_>>().join(" "))
     };
-    alike.into_iter().map(group).collect()
+    groups.into_iter().map(group).collect()
 }

@@ -1,6 +1,6 @@
 //! Which draft each layer gets: about the fastest of each, then smaller ones until all fit.
 //!
-//! Layers whose drafts have the same code share it, so code is charged once for all of them. A move gives other drafts to one layer, or to
+//! Layers whose drafts are of one form share their code, so it is charged once for all of them. A move gives other drafts to one layer, or to
 //! all layers that then share a code. While there is too much, the move is made that costs the fewest cycles for each byte
 //! that it saves; what is left of the budget then goes to the moves that gain the most.
 
@@ -10,13 +10,18 @@ use std::collections::BTreeMap;
 const SLOWER_BY_PERCENT: u64 = 3;
 /// What it may cost at most where room is short but nobody insists.
 const SOFTLY_SLOWER_BY_PERCENT: u64 = 3;
+/// How much slower than with its fastest draft a layer is at most that is hardly slower.
+const CLOSE_PERCENT: u64 = 5;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
 const GLUE_BYTES: usize = 32;
 /// Bytes that a layer takes that shares its code: it passes a table of numbers.
 const MEMBER_BYTES: usize = 64;
 
-/// What code depends on: drafts with the same can share it.
+/// What decides the code of a nest.
 pub type Body = [u8; 32];
+
+/// The form of a nest: drafts of one form can share their code.
+pub type Form = [u8; 32];
 
 /// What a draft costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Price {
     pub constants: usize,
     /// The code.
     pub body: Body,
+    /// What it is but for its numbers.
+    pub form: Form,
 }
 
 impl Price {
@@ -102,7 +109,7 @@ fn best(prices: &[Price]) -> Option<usize> {
 /// Layers, each with the draft that it is to get.
 type Move = Vec<(usize, usize)>;
 
-/// Every draft for its layer alone, and every code for all layers that can have it.
+/// Every draft for its layer alone, and every form for all layers that can have it, and for those that are hardly slower with it.
 fn moves(layers: &[Vec<Price>]) -> Vec<Move> {
     let all = || {
         layers
@@ -110,16 +117,30 @@ fn moves(layers: &[Vec<Price>]) -> Vec<Move> {
             .enumerate()
             .flat_map(|(layer, prices)| (0..prices.len()).map(move |draft| (layer, draft)))
     };
-    let mut together: BTreeMap<Body, BTreeMap<usize, usize>> = BTreeMap::new();
+    let mut together: BTreeMap<Form, BTreeMap<usize, usize>> = BTreeMap::new();
     for (layer, draft) in all() {
         let prices = &layers[layer];
-        let kept = together.entry(prices[draft].body).or_default().entry(layer).or_insert(draft);
+        let kept = together.entry(prices[draft].form).or_default().entry(layer).or_insert(draft);
         if prices[draft].cycles < prices[*kept].cycles {
             *kept = draft;
         }
     }
-    let together = together.into_values().filter(|members| members.len() > 1);
-    all().map(|one| vec![one]).chain(together.map(|members| members.into_iter().collect())).collect()
+    let is_close = |(layer, draft): &(usize, usize)| {
+        let fastest = layers[*layer].iter().map(|price| price.cycles).min().unwrap_or(0);
+        layers[*layer][*draft].cycles * 100 <= fastest * (100 + CLOSE_PERCENT)
+    };
+    let mut moves: Vec<Move> = all().map(|one| vec![one]).collect();
+    for members in together.into_values() {
+        let members: Move = members.into_iter().collect();
+        let close: Move = members.iter().copied().filter(is_close).collect();
+        if close.len() > 1 && close.len() < members.len() {
+            moves.push(close);
+        }
+        if members.len() > 1 {
+            moves.push(members);
+        }
+    }
+    moves
 }
 
 /// The choice so far.
@@ -127,7 +148,7 @@ struct State<'a> {
     layers: &'a [Vec<Price>],
     chosen: Vec<Option<usize>>,
     /// The bytes of each code, and the layers that have it.
-    codes: BTreeMap<Body, (usize, usize)>,
+    codes: BTreeMap<Form, (usize, usize)>,
     /// Bytes in all.
     flash: usize,
 }
@@ -151,7 +172,7 @@ impl<'a> State<'a> {
     fn new(layers: &'a [Vec<Price>]) -> Self {
         let mut codes = BTreeMap::new();
         for price in layers.iter().flatten() {
-            let (bytes, _) = codes.entry(price.body).or_insert((0, 0));
+            let (bytes, _) = codes.entry(price.form).or_insert((0, 0));
             *bytes = price.code.max(*bytes);
         }
         let mut state = State { layers, chosen: vec![None; layers.len()], codes, flash: 0 };
@@ -172,28 +193,28 @@ impl<'a> State<'a> {
     fn make(&mut self, change: &Move) {
         self.flash = (self.flash as i64 - self.gain(change).bytes) as usize;
         for (layer, draft) in change {
-            let old = self.price(*layer).map(|price| price.body);
-            old.into_iter().for_each(|body| self.codes.get_mut(&body).expect("all are known").1 -= 1);
-            self.codes.get_mut(&self.layers[*layer][*draft].body).expect("all are known").1 += 1;
+            let old = self.price(*layer).map(|price| price.form);
+            old.into_iter().for_each(|form| self.codes.get_mut(&form).expect("all are known").1 -= 1);
+            self.codes.get_mut(&self.layers[*layer][*draft].form).expect("all are known").1 += 1;
             self.chosen[*layer] = Some(*draft);
         }
     }
 
     fn gain(&self, change: &Move) -> Gain {
         let mut gain = Gain { bytes: 0, cycles: 0 };
-        let mut users: BTreeMap<Body, i64> = BTreeMap::new();
+        let mut users: BTreeMap<Form, i64> = BTreeMap::new();
         for (layer, draft) in change {
             let new = &self.layers[*layer][*draft];
             let (old_cycles, old_bytes) = self.price(*layer).map_or((0, 0), |old| {
-                *users.entry(old.body).or_default() -= 1;
+                *users.entry(old.form).or_default() -= 1;
                 (old.cycles, old.constants + GLUE_BYTES)
             });
-            *users.entry(new.body).or_default() += 1;
+            *users.entry(new.form).or_default() += 1;
             gain.cycles += new.cycles as i64 - old_cycles as i64;
             gain.bytes += old_bytes as i64 - (new.constants + GLUE_BYTES) as i64;
         }
-        for (body, change) in users {
-            let (code, now) = self.codes[&body];
+        for (form, change) in users {
+            let (code, now) = self.codes[&form];
             let bytes = |users: i64| match users {
                 0 => 0,
                 1 => code as i64,
@@ -218,14 +239,14 @@ mod tests {
 
     /// A draft whose code is like that of no other.
     fn price(cycles: u64, code: usize) -> Price {
-        let mut body = [0; 32];
-        body[..8].copy_from_slice(&(cycles * 1000 + code as u64).to_le_bytes());
-        Price { cycles, code, constants: 0, body }
+        let mut form = [0; 32];
+        form[..8].copy_from_slice(&(cycles * 1000 + code as u64).to_le_bytes());
+        Price { cycles, code, constants: 0, body: form, form }
     }
 
     /// The same with this code.
-    fn with_body(price: Price, body: u8) -> Price {
-        Price { body: [body; 32], ..price }
+    fn with_form(price: Price, form: u8) -> Price {
+        Price { body: [form; 32], form: [form; 32], ..price }
     }
 
     fn chosen(layers: &[&[Price]], budget: usize) -> Vec<Option<usize>> {
@@ -267,13 +288,13 @@ mod tests {
 
     #[test]
     fn layers_that_share_their_code_pay_for_it_once() {
-        let layer = [with_body(price(100, 900), 1), with_body(price(400, 500), 2)];
+        let layer = [with_form(price(100, 900), 1), with_form(price(400, 500), 2)];
         assert_eq!(chosen(&[&layer, &layer, &layer], 900 + 3 * MEMBER_BYTES), [Some(0); 3]);
     }
 
     #[test]
     fn layers_that_share_their_code_move_together() {
-        let layer = [with_body(price(100, 900), 1), with_body(price(400, 500), 2)];
+        let layer = [with_form(price(100, 900), 1), with_form(price(400, 500), 2)];
         assert_eq!(chosen(&[&layer, &layer], 500 + 2 * MEMBER_BYTES), [Some(1); 2]);
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use ir::loops::form::form;
 use ir::loops::{BufferId, Init, Layer, Nest, Role};
 use isel_thumb2::cores::Core;
 use isel_thumb2::layer::Cost;
@@ -25,7 +26,7 @@ const LEAST_PART: u64 = 300;
 /// An estimate, a better one, and the price.
 const STAGES: usize = 3;
 /// What buffers are aligned to where their places are not known yet.
-const ALIGN: u32 = 8;
+pub const ALIGN: u32 = 8;
 
 /// Prices drafts for one core; what is known is not found out again.
 pub struct Pricer {
@@ -42,6 +43,11 @@ impl Pricer {
     pub fn new(options: layer::Options) -> Self {
         let stages = [options.for_estimate(), options.for_better_estimate(), options.for_price()];
         Self { stages, codes: Mutex::default() }
+    }
+
+    /// What drafts are priced with.
+    pub fn options(&self) -> layer::Options {
+        self.stages[STAGES - 1]
     }
 
     /// The core that the code is for.
@@ -87,7 +93,7 @@ impl Pricer {
         let cost = code[0].get_or_init(|| self.cost(&nest, 0, None)).as_ref()?;
         let constants = program::constants(&nest, &cost.constants, &|_| String::new()).ok()?;
         let constants = program::bytes_once(&constants);
-        Some(Price { cycles: cost.cycles, code: cost.bytes, constants, body })
+        Some(Price { cycles: cost.cycles, code: cost.bytes, constants, body, form: Sha256::digest(form(&nest)).into() })
     }
 
     /// What a draft costs by a later stage.
@@ -129,7 +135,7 @@ fn body(nest: &Nest) -> Body {
 }
 
 /// Parameters and scratch one after the other.
-fn apart(nest: &Nest) -> BTreeMap<BufferId, u32> {
+pub fn apart(nest: &Nest) -> BTreeMap<BufferId, u32> {
     let mut end = 0;
     let mut offset = |buffer: BufferId| {
         let at = end;

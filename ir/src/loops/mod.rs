@@ -24,6 +24,7 @@
 //! - Control flow depends on nothing but loop variables, and trip counts are constants.
 
 pub mod alike;
+pub mod form;
 pub mod index;
 pub mod interp;
 pub mod prim;

@@ -8,8 +8,7 @@ use ir::ty::Ty;
 
 use crate::loops::edit::{axes_within, loops, visit_loads};
 use crate::loops::footprint::reads;
-use crate::loops::short_requantize;
-use crate::loops::winograd;
+use crate::loops::{narrow, short_requantize, winograd};
 use crate::schedule::Schedule;
 
 /// Types that are narrower than those of tables, the narrowest first.
@@ -133,6 +132,16 @@ impl Draft {
                 }
             }
         }
+    }
+
+    /// The draft with pairs of weights stored as bytes, where it has any.
+    pub fn narrowed(&self) -> Option<Draft> {
+        let in_pairs = |buffer: &BufferId| narrow::holds_pairs(&self.nest.buffers[buffer.idx()]);
+        let constants: Vec<BufferId> = read_constants(&self.nest).into_iter().filter(in_pairs).collect();
+        let names: Vec<&str> =
+            constants.iter().map(|buffer| self.nest.buffers[buffer.idx()].name.as_str()).collect();
+        let mut narrowed = self.clone();
+        (!names.is_empty() && narrowed.attempt(format!("narrow {}", names.join(" ")))).then_some(narrowed)
     }
 
     fn is_innermost(&self, axis: &str) -> bool {

@@ -22,6 +22,7 @@ pub mod implicit_gemm;
 pub mod interleave;
 pub mod kronecker;
 pub mod lanes;
+pub mod narrow;
 pub mod pack;
 pub mod pad;
 pub mod pairs;
@@ -94,6 +95,7 @@ pub const STEPS: &[StepDef] = &[
     winograd::STEP,
     lanes::STEP,
     phases::STEP,
+    narrow::STEP,
     kronecker::STEP,
     scale::STEP,
     short_requantize::STEP,

@@ -1,0 +1,146 @@
+//! Which layers run one code: those of one form, as far as that takes fewer bytes and hardly more cycles.
+
+use std::collections::BTreeMap;
+
+use ir::loops::{BufferId, Nest};
+use isel_thumb2::emit::Names;
+use isel_thumb2::layer::{self, Options};
+use isel_thumb2::select::{Member, Offsets};
+use rayon::prelude::*;
+
+use super::price::apart;
+
+/// What sharing may cost at most.
+const SLOWER_BY_PERCENT: u64 = 2;
+/// Groups that a layer tries to join at most.
+const ATTEMPTS: usize = 2;
+/// Bytes and cycles of what leads a layer to the code that it shares: three instructions.
+const THUNK: (usize, u64) = (12, 6);
+/// Bytes of a parameter.
+const WORD_BYTES: usize = 4;
+
+/// Layers by number that share their code, with what each costs alone.
+type Group = Vec<(usize, Cost)>;
+
+/// What layers cost together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    /// Predicted cycles of one call of each.
+    cycles: u64,
+    /// Bytes of code and of tables of parameters.
+    bytes: usize,
+}
+
+/// The groups among layers, by number; `kinds` are those of one form, whose nests are legal for selection.
+pub fn groups(nests: &BTreeMap<usize, Nest>, kinds: Vec<Vec<usize>>, options: Options) -> Vec<Vec<usize>> {
+    let of_kind = |kind: Vec<usize>| Sharing { nests, options }.groups(kind);
+    let mut groups: Vec<Vec<usize>> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
+    groups.retain(|group| group.len() > 1);
+    groups.sort(); // As the layers run.
+    groups
+}
+
+struct Sharing<'a> {
+    nests: &'a BTreeMap<usize, Nest>,
+    options: Options,
+}
+
+impl Sharing<'_> {
+    /// All layers of a form as one group if that pays, else one after the other as far as it does.
+    fn groups(&self, kind: Vec<usize>) -> Vec<Vec<usize>> {
+        if kind.len() == 1 {
+            return vec![kind];
+        }
+        let alone = |layer: usize| Some((layer, self.cost(&[layer])?));
+        let all: Group = kind.into_iter().filter_map(alone).collect();
+        let mut groups: Vec<Group> = Vec::new();
+        if self.pays(&all) {
+            groups.push(all);
+        } else {
+            for layer in all {
+                let with = |group: &Group| [&group[..], &[layer]].concat();
+                let joined = groups.iter().take(ATTEMPTS).position(|group| self.pays(&with(group)));
+                match joined {
+                    Some(at) => groups[at].push(layer),
+                    None => groups.push(vec![layer]),
+                }
+            }
+        }
+        groups.into_iter().map(|group| group.into_iter().map(|(layer, _)| layer).collect()).collect()
+    }
+
+    /// Whether one code for all takes fewer bytes in about as many cycles.
+    fn pays(&self, group: &Group) -> bool {
+        let layers: Vec<usize> = group.iter().map(|(layer, _)| *layer).collect();
+        let bytes: usize = group.iter().map(|(_, alone)| alone.bytes).sum();
+        let cycles: u64 = group.iter().map(|(_, alone)| alone.cycles).sum();
+        let within =
+            |shared: Cost| shared.bytes < bytes && shared.cycles * 100 <= cycles * (100 + SLOWER_BY_PERCENT);
+        self.cost(&layers).is_some_and(within)
+    }
+
+    /// What layers cost that share their code, or one with code of its own; `None` where no code can be made.
+    fn cost(&self, layers: &[usize]) -> Option<Cost> {
+        let offsets: Vec<Offsets> =
+            layers.iter().enumerate().map(|(at, layer)| self.offsets(*layer, at)).collect();
+        let member = |(layer, offsets)| Member { nest: &self.nests[layer], offsets };
+        let members: Vec<Member> = layers.iter().zip(&offsets).map(member).collect();
+        let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
+        let shared = layer::compile_shared(&members, &names, self.options).ok()?;
+        let mut cost = Cost {
+            cycles: shared.bodies.iter().map(|body| body.cycles(self.options.core)).sum(),
+            bytes: shared.bodies[0].code.bytes.len(),
+        };
+        if layers.len() > 1 {
+            cost.bytes += layers.len() * (THUNK.0 + WORD_BYTES * shared.parameters.len());
+            cost.cycles += layers.len() as u64 * THUNK.1;
+        }
+        Some(cost)
+    }
+
+    /// Places for the buffers of a layer that differ from those of the other ones, as they do in the end.
+    fn offsets(&self, layer: usize, at: usize) -> BTreeMap<BufferId, u32> {
+        let start = super::price::ALIGN * at as u32;
+        apart(&self.nests[&layer]).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ir::loops::text::parse_nest;
+    use isel_thumb2::cores::m4::CortexM4;
+
+    use super::*;
+
+    fn products([pixels, channels, sums]: [u32; 3]) -> Nest {
+        let text = format!(
+            "loops @f(x: i8[{pixels}, {channels}], w: i8[{sums}, {channels}], y: i8[{pixels}, {sums}]) {{
+               for p in 0..{pixels} {{
+                 for n in 0..{sums} {{
+                   reduce a: i32 over k in 0..{channels} {{
+                     init {{ a = 0 }}
+                     update {{ a = add a, mul(sext(x[p, k]), sext(w[n, k])) }}
+                     finish {{ y[p, n] = ssat a {{bits = 8, asr = 3}} }}
+                   }}
+                 }}
+               }}
+             }}"
+        );
+        parse_nest(&text).expect("a nest")
+    }
+
+    fn found(shapes: &[[u32; 3]]) -> Vec<Vec<usize>> {
+        let nests: BTreeMap<usize, Nest> = shapes.iter().map(|shape| products(*shape)).enumerate().collect();
+        groups(&nests, vec![(0..nests.len()).collect()], Options::new(&CortexM4, true))
+    }
+
+    #[test]
+    fn layers_of_other_shapes_share() {
+        assert_eq!(found(&[[24, 16, 16], [24, 16, 16], [40, 16, 20]]), [[0, 1, 2]]);
+    }
+
+    #[test]
+    fn what_hardly_runs_does_not_share() {
+        assert_eq!(found(&[[2, 2, 1], [2, 2, 1]]), Vec::<Vec<usize>>::new());
+    }
+}
