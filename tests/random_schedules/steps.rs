@@ -36,6 +36,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
         "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
+        "narrow" if rng.pick(0, 3) > 0 => narrowed(nest, rng),
         "kronecker" if rng.pick(0, 3) > 0 => in_lanes(nest, rng),
         "carry" if rng.pick(0, 1) == 0 => carried(nest, rng),
         "ring" | "rows" if rng.pick(0, 1) == 0 => ringed(nest, rng),
@@ -207,6 +208,17 @@ fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let staged = inputs.map(|buffer| format!("stage {} i16 pad 2", buffer.name));
     let mut steps: Vec<Step> = staged.map(|step| parsed(&step)).collect();
     steps.push(parsed(&format!("phases {}", axes.join(" "))));
+    steps
+}
+
+/// The same with pairs of weights as bytes.
+fn narrowed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut steps = paired(nest, rng);
+    if !steps.is_empty() {
+        let is_weights = |buffer: &&Buffer| buffer.is_const() && buffer.elem == Ty::I8;
+        let weights = nest.buffers.iter().filter(is_weights);
+        steps.extend(weights.map(|buffer| parsed(&format!("narrow {}_words", buffer.name))));
+    }
     steps
 }
 

@@ -46,13 +46,15 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
         return Vec::new();
     }
     let mut drafts = Vec::new();
-    let begun = rescaled_briefly(begin, &sum);
-    for outputs in OUTPUTS.iter().filter(|_| traits.dual_mac) {
-        for (planes, walked) in ways_to_walk(&sum) {
-            let way = Way { planes, outputs: *outputs, walked };
+    let mut small = begin.clone();
+    small.first_of(&["short-requantize", "short-requantize any"]);
+    let begun = [(rescaled_briefly(begin, &sum), false), (small, true)];
+    for (begun, is_small) in begun.iter().filter(|_| traits.dual_mac) {
+        for way in ways(&sum) {
             let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
-            let steps = draft.extent(&format!("{}.o", sum.data[walked].name));
-            drafts.extend(ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept)));
+            let steps = draft.extent(&format!("{}.o", sum.data[way.walked].name));
+            let kept = ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept));
+            drafts.extend(kept.filter_map(|draft| if *is_small { draft.narrowed() } else { Some(draft) }));
         }
     }
     for outputs in LANES.iter().filter(|_| traits.dual_mac) {
@@ -75,6 +77,15 @@ struct Way {
     walked: usize,
 }
 
+/// All ways.
+fn ways(sum: &SumOfProducts) -> Vec<Way> {
+    let of_outputs = |outputs: &u32| {
+        let way = |(planes, walked)| Way { planes, outputs: *outputs, walked };
+        ways_to_walk(sum).into_iter().map(way).collect::<Vec<_>>()
+    };
+    OUTPUTS.iter().flat_map(of_outputs).collect()
+}
+
 /// How many channels are turned into planes at once, and which loop outputs follow each other along: that of what lies in planes
 /// already, else the innermost or one that wastes less at its end, as it is much longer or falls into pairs.
 fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
@@ -90,7 +101,7 @@ fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
     [PLANES, 1].iter().flat_map(|planes| walks.iter().map(|walk| (*planes, *walk))).collect()
 }
 
-/// Rescaling in few operations. Weights are halfwords anyway: a factor in each leaves one constant to load, where that can be.
+/// Rescaling in few operations. A factor in each weight, which is a halfword anyway, leaves one constant to load, where that can be.
 fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts) -> Draft {
     let mut draft = begin.clone();
     let scaled = format!("pack {0} i16; scale {0}_packed by auto; short-requantize", sum.w);
