@@ -1,8 +1,8 @@
 //! The default schedule: of the drafts that the rules have for each layer, the smallest of those with about the fewest
 //! predicted cycles, as far as there is room in flash. Layers of one form share their code where that pays.
 //!
-//! Without a budget of the user's there is room for a quarter more than weights and biases, and for 22 KB of code, unless
-//! that makes the whole more than a little slower. An algorithm that computes with other weights than the model has, of which there are more, is free of
+//! Without a budget of the user's there is room for somewhat more than weights and biases, and for code, unless
+//! that makes the whole clearly slower. An algorithm that computes with other weights than the model has, of which there are more, is free of
 //! that: it is chosen where it is fastest.
 
 mod choose;
@@ -20,7 +20,7 @@ use isel_thumb2::layer;
 use passes::defaults::{Draft, Format, Traits};
 use passes::schedule::Schedule;
 
-use self::choose::{Form, Limit, Price, choose};
+use self::choose::{Form, Limit, Price, Wish, choose};
 use self::formats::Formatted;
 use self::price::Pricer;
 use crate::flash::weights;
@@ -30,14 +30,28 @@ use crate::ram;
 /// Where there is flash enough: steps of a sum, with eight or so products each, for a kilobyte of code; blocks of channels for two
 /// kilobytes or so; copies enough to hide what their loop costs.
 const FAST: Repeats = Repeats { steps: 16, blocks: 64, copies: 8 };
-/// Where flash is short.
-const SMALL: Repeats = Repeats { steps: 6, blocks: 0, copies: 4 };
+/// Where flash is short: as much as suits most layers, which then share their code.
+const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2 };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
-/// Bytes of code that a model may take where the user sets no budget; what leads from layer to layer comes to it.
-const CODE_BYTES: usize = 22 * 1024;
+/// What a model may take where the user sets no budget: percent of its weights and biases, and bytes of code, to which comes what leads
+/// from layer to layer. The code of a large model needs not grow with its weights.
+const ALLOWANCES: [Allowance; 2] = [
+    Allowance { percent: 125, code: 22 * 1024, slower_by_percent: 3 },
+    Allowance { percent: 105, code: 48 * 1024, slower_by_percent: 8 },
+];
 /// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
 const STACK_BYTES: usize = 320;
+
+/// Flash that is enough where that costs little.
+struct Allowance {
+    /// Of weights and biases.
+    percent: usize,
+    /// Bytes beside them.
+    code: usize,
+    /// What it may cost.
+    slower_by_percent: u64,
+}
 
 /// How much is repeated in the code.
 struct Repeats {
@@ -91,7 +105,7 @@ fn layers(
     most: Option<u64>,
 ) -> String {
     let in_full = budget.flash.is_some();
-    let flash = budget.flash.map_or_else(|| Limit::Soft(allowance(program)), Limit::Hard);
+    let flash = budget.flash.map_or_else(|| Limit::Soft(wishes(program)), Limit::Hard);
     let (mut arena, mut has_small) = (most, false);
     let mut drafts = within(program, drafts, arena);
     let chosen = loop {
@@ -158,8 +172,8 @@ fn charges(layers: &[Vec<(Price, Draft)>], in_full: bool) -> Vec<Vec<Price>> {
     layers.iter().map(of_layer).collect()
 }
 
-/// Bytes of flash that are enough where the user sets no budget: a quarter more than weights and biases, and code.
-fn allowance(program: &Program) -> usize {
+/// Bytes of flash that are enough where the user sets no budget.
+fn wishes(program: &Program) -> [Wish; 2] {
     let of_layer = |layer: &Layer| -> usize {
         let weights = weights(&layer.nest);
         let bytes = |(at, buffer): (usize, &Buffer)| match &buffer.role {
@@ -169,7 +183,11 @@ fn allowance(program: &Program) -> usize {
         };
         layer.nest.buffers.iter().enumerate().map(bytes).sum()
     };
-    program.layers.iter().map(of_layer).sum::<usize>() * 5 / 4 + CODE_BYTES
+    let bytes: usize = program.layers.iter().map(of_layer).sum();
+    ALLOWANCES.map(|Allowance { percent, code, slower_by_percent }| Wish {
+        bytes: bytes * percent / 100 + code,
+        slower_by_percent,
+    })
 }
 
 /// The scopes that let layers of one form share their code where that pays.

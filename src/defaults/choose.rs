@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 
 /// What smaller code may cost at most where there is room.
 const SLOWER_BY_PERCENT: u64 = 3;
-/// What it may cost at most where room is short but nobody insists.
-const SOFTLY_SLOWER_BY_PERCENT: u64 = 3;
 /// How much slower than with its fastest draft a layer is at most that is hardly slower.
 const CLOSE_PERCENT: u64 = 5;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
@@ -65,34 +63,33 @@ pub struct Chosen {
 pub enum Limit {
     /// All layers are to take at most so many bytes, whatever that costs.
     Hard(usize),
-    /// So many bytes are enough, but all layers together are to be little slower for it.
-    Soft(usize),
+    /// Wishes, one after the other, on none of which anybody insists.
+    Soft([Wish; 2]),
+}
+
+/// That so many bytes are enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Bytes of all layers.
+    pub bytes: usize,
+    /// How much slower all layers together may be for it than as fast as they can be.
+    pub slower_by_percent: u64,
 }
 
 /// Drafts for layers, which take at most so many bytes if that can be.
 pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
     let fastest: u64 = layers.iter().filter_map(|prices| prices.iter().map(|price| price.cycles).min()).sum();
-    let (budget, slowest) = match limit {
-        Limit::Hard(bytes) => (bytes, u64::MAX),
-        Limit::Soft(bytes) => (bytes, fastest * (100 + SOFTLY_SLOWER_BY_PERCENT) / 100),
+    let most = |wish: Wish| (wish.bytes, fastest * (100 + wish.slower_by_percent) / 100);
+    let budgets = match limit {
+        Limit::Hard(bytes) => vec![(bytes, u64::MAX)],
+        Limit::Soft(wishes) => wishes.map(most).to_vec(),
     };
     let mut now = State::new(layers);
-    let is_short = now.flash > budget;
-    if is_short {
-        let moves = moves(layers);
-        while now.flash > budget {
-            let saving =
-                moves.iter().map(|change| (now.gain(change), change)).filter(|(gain, _)| gain.bytes > 0);
-            let affordable =
-                |gain: &Gain| now.cycles() as i64 + gain.cycles <= slowest.min(i64::MAX as u64) as i64;
-            let saving = saving.filter(|(gain, _)| affordable(gain));
-            let Some((_, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
-                break;
-            };
-            now.make(change);
-        }
-        while let Some(change) = now.best_within(&moves, budget) {
-            now.make(change);
+    let is_short = budgets.iter().any(|(bytes, _)| now.flash > *bytes);
+    let moves = if is_short { moves(layers) } else { Vec::new() };
+    for (budget, slowest) in budgets {
+        if now.flash > budget {
+            now.fit(&moves, budget, slowest);
         }
     }
     Chosen { drafts: now.chosen, is_short }
@@ -184,6 +181,24 @@ impl<'a> State<'a> {
     /// Cycles of all layers.
     fn cycles(&self) -> u64 {
         (0..self.layers.len()).filter_map(|layer| self.price(layer)).map(|price| price.cycles).sum()
+    }
+
+    /// Takes off bytes for the fewest cycles until there are no more than the budget, or all layers would take more than `slowest` cycles.
+    fn fit(&mut self, moves: &[Move], budget: usize, slowest: u64) {
+        while self.flash > budget {
+            let saving =
+                moves.iter().map(|change| (self.gain(change), change)).filter(|(gain, _)| gain.bytes > 0);
+            let cycles = self.cycles() as i64;
+            let affordable = |gain: &Gain| cycles + gain.cycles <= slowest.min(i64::MAX as u64) as i64;
+            let saving = saving.filter(|(gain, _)| affordable(gain));
+            let Some((_, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
+                break;
+            };
+            self.make(change);
+        }
+        while let Some(change) = self.best_within(moves, budget) {
+            self.make(change);
+        }
     }
 
     fn price(&self, layer: usize) -> Option<&'a Price> {
@@ -282,7 +297,13 @@ mod tests {
     #[test]
     fn nobody_insists_on_a_soft_budget() {
         let layers = [vec![price(1000, 90), price(1080, 60), price(3000, 30)], vec![price(9000, 50)]];
-        assert_eq!(choose(&layers, Limit::Soft(1)).drafts, [Some(1), Some(0)]);
+        let soft = |percent: [u64; 2]| {
+            let wishes = percent.map(|slower_by_percent| Wish { bytes: 1, slower_by_percent });
+            choose(&layers, Limit::Soft(wishes)).drafts
+        };
+        assert_eq!(soft([3, 3]), [Some(1), Some(0)]);
+        assert_eq!(soft([0, 25]), [Some(2), Some(0)]);
+        assert_eq!(soft([0, 0]), [Some(0), Some(0)]);
         assert_eq!(choose(&layers, Limit::Hard(1)).drafts, [Some(2), Some(0)]);
     }
 
