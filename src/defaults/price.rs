@@ -93,7 +93,13 @@ impl Pricer {
         let cost = code[0].get_or_init(|| self.cost(&nest, 0, None)).as_ref()?;
         let constants = program::constants(&nest, &cost.constants, &|_| String::new()).ok()?;
         let constants = program::bytes_once(&constants);
-        Some(Price { cycles: cost.cycles, code: cost.bytes, constants, body, form: Sha256::digest(form(&nest)).into() })
+        Some(Price {
+            cycles: cost.cycles,
+            code: cost.bytes,
+            constants,
+            body,
+            form: Sha256::digest(form(&nest)).into(),
+        })
     }
 
     /// What a draft costs by a later stage.
