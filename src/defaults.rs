@@ -35,10 +35,11 @@ const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2 };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// What a model may take where the user sets no budget: percent of its weights and biases, and bytes of code, to which comes what leads
-/// from layer to layer. The code of a large model needs not grow with its weights.
+/// from layer to layer. The code of a large model needs not grow with its weights; it pays more for that than a small one for its
+/// little code.
 const ALLOWANCES: [Allowance; 2] = [
-    Allowance { percent: 125, code: 22 * 1024, slower_by_percent: 3 },
-    Allowance { percent: 105, code: 48 * 1024, slower_by_percent: 8 },
+    Allowance { percent: 125, code: 22 * 1024, slower_by_percent: 2 },
+    Allowance { percent: 100, code: 64 * 1024, slower_by_percent: 15 },
 ];
 /// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
 const STACK_BYTES: usize = 320;
