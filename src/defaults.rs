@@ -157,11 +157,11 @@ fn candidates(drafts: &[(Price, Draft)]) -> Vec<ram::Candidate<'_>> {
 }
 
 /// What the budget is charged for each draft: where it is not the user's, weights that an algorithm transforms
-/// count as those of the fastest draft that takes them as they are.
+/// count as those of the smallest draft that takes them as they are.
 fn charges(layers: &[Vec<(Price, Draft)>], in_full: bool) -> Vec<Vec<Price>> {
     let of_layer = |drafts: &Vec<(Price, Draft)>| -> Vec<Price> {
         let direct = drafts.iter().filter(|(_, draft)| !in_full && !draft.transforms_weights());
-        let direct = direct.min_by_key(|(price, _)| price.cycles).map(|(price, _)| *price);
+        let direct = direct.min_by_key(|(price, _)| price.flash()).map(|(price, _)| *price);
         let charge = |(price, draft): &(Price, Draft)| match direct {
             Some(Price { code, constants, .. }) if draft.transforms_weights() => {
                 Price { code, constants, ..*price }
