@@ -49,7 +49,7 @@ impl Format {
 enum Wanted {
     /// Pixel by pixel.
     Pixels,
-    /// Channel by channel, with these dimensions of a tensor of pictures outermost.
+    /// Channel by channel, each a plane with what windows read beyond its edges.
     Planes,
 }
 
