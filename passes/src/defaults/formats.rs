@@ -6,14 +6,13 @@ use ir::loops::{Lifetime, Nest, Program};
 
 use super::Traits;
 use super::shape::SumOfProducts;
+use super::window::LONGER;
 use crate::network::border::is_read_beyond;
 use crate::network::view::{Frame, User, users};
 use crate::schedule::Schedule;
 
 /// Halfwords of a word: rows begin at the start of one.
 const PAIR: u32 = 2;
-/// A side is much longer than the other one from here on: windows that follow each other along it waste less at its end.
-const LONGER: usize = 2;
 /// What a matrix product spends on widening an element that lies in order, in quarters of a cycle on Cortex-M4. Measured.
 const QUARTERS_TO_WIDEN: u64 = 5;
 /// What a window spends on an element that it turns into planes. Measured.
@@ -115,7 +114,7 @@ fn format_of(program: &Program, tensor: usize) -> Option<Format> {
 /// The order of planes: the longer side of a picture innermost where it is much longer.
 fn order(shape: &[usize]) -> Option<&'static str> {
     match shape {
-        [_, rows, columns, _] if *rows > LONGER * columns => Some("(0 3 2 1)"),
+        [_, rows, columns, _] if *rows > LONGER as usize * columns => Some("(0 3 2 1)"),
         [_, _, _, _] => Some("planes"),
         _ => None,
     }

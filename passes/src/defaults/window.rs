@@ -31,7 +31,7 @@ enum Kept {
 const CARRIED: &[u32] = &[6, 24];
 
 /// A loop is much longer than another one that is longer by more than this factor.
-const LONGER: u32 = 2;
+pub(super) const LONGER: u32 = 2;
 
 /// Outputs that share a word at least.
 const PAIR: u32 = 2;
