@@ -35,7 +35,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "residual_add_other",   wanted: [5.75, 4.5], why: "" },
     Family { name: "avg_pool",             wanted: [0.81, 0.69], why: "the figure is that of the sums; 125 elements share a division" }, // For each element that is added up.
     Family { name: "avg_pool_8x8",         wanted: [0.81, 0.69], why: "64 elements share a division" },
-    Family { name: "avg_pool_odd",         wanted: [0.81, 0.69], why: "no words: pixels of 22 bytes begin anywhere, so each byte is loaded by itself; nine share a division" }, // Words of four channels are what was measured.
+    Family { name: "avg_pool_odd",         wanted: [0.81, 0.69], why: "words of two pixels of 22 channels, whose sums wait in memory; nine elements share a division, and the last of them is loaded by itself" }, // Words of four channels are what was measured.
     Family { name: "avg_pool_other",       wanted: [0.81, 0.69], why: "35 elements share a division" },
     Family { name: "max_pool",             wanted: [0.75, 0.62], why: "four elements for each result" },
     Family { name: "winograd_f2_16",       wanted: [0.78, 0.43], why: "" },
@@ -60,8 +60,8 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "depthwise5x5_kronecker",  wanted: [1.17, 0.79], why: "sums leave their lanes one after the other before they are rescaled, which takes 0.5 cycles for each product" },
     Family { name: "depthwise5x5_kronecker_mcunet", wanted: [1.17, 0.79], why: "as the one above" },
     Family { name: "depthwise7x7_kronecker",  wanted: [0.87, 0.60], why: "sums leave their lanes one after the other before they are rescaled; the plane's border comes on top" },
-    Family { name: "depthwise7x7_kronecker_mcunet", wanted: [0.87, 0.60], why: "each row of six is one step; rows of 24 were measured, where four steps share what a row begins with" },
-    Family { name: "depthwise7x7_kronecker_other", wanted: [0.87, 0.60], why: "rows of ten outputs are six and four, each with lanes of their own; five rows of outputs read eleven" },
+    Family { name: "depthwise7x7_kronecker_mcunet", wanted: [0.87, 0.60], why: "each row of six is one step of four sums where three would do" },
+    Family { name: "depthwise7x7_kronecker_other", wanted: [0.87, 0.60], why: "rows of ten outputs have six sums where five would do; five rows of outputs read eleven" },
     Family { name: "conv3x3_s2_other",       wanted: [1.08, 0.61], why: "72 products for each rescaling, and a panel for 12 channels" }, // The formula of a block with K = 72, and widening.
     Family { name: "conv3x3_dilated",        wanted: [1.16, 0.69], why: "" }, // The formulas of a block with K = 108 and of its panel, for 16 channels.
     Family { name: "first_1ch_other",        wanted: [1.39, 0.84], why: "windows of three bytes begin anywhere: the panel is filled byte by byte" }, // The same with K = 22, for 24 channels.

@@ -38,6 +38,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
         "narrow" if rng.pick(0, 3) > 0 => narrowed(nest, rng),
         "kronecker" if rng.pick(0, 3) > 0 => in_lanes(nest, rng),
+        "partial-sums" if rng.pick(0, 3) > 0 => in_parts(nest, rng),
         "carry" if rng.pick(0, 1) == 0 => carried(nest, rng),
         "ring" | "rows" if rng.pick(0, 1) == 0 => ringed(nest, rng),
         _ => Vec::new(),
@@ -143,7 +144,34 @@ fn sliding(nest: &Nest) -> Vec<([Loop; 3], Vec<Loop>)> {
     windows
 }
 
-/// Two outputs at a time of a window that slides along the loop around a sum.
+/// A sum in parts that stand next to each other, four of them at a time, each in pieces.
+fn in_parts(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
+    let mut sums: Vec<(&str, Vec<&str>)> = Vec::new();
+    let name = |l: &Loop| nest.vars[l.var.idx()].as_str();
+    nest.walk(&mut |_, stmt| {
+        if let Stmt::For(l, body) = stmt
+            && let [Stmt::Reduce(reduce)] = &body[..]
+        {
+            sums.push((name(l), reduce.loops.iter().map(name).collect()));
+        }
+    });
+    if sums.is_empty() {
+        return Vec::new();
+    }
+    let (around, summed) = rng.of(&sums);
+    let (sum, parts) = (summed.join("_"), rng.of(&[2, 3, 4]));
+    let mut steps = vec![format!("collapse {}", summed.join(" "))];
+    steps.push(format!("partial-sums {sum} {parts} at {around}"));
+    steps.push(format!("collapse {sum}.i {around}.i"));
+    if rng.pick(0, 1) == 0 {
+        steps.push(format!("split-reduction {sum}.o 2"));
+    }
+    steps.push(format!("tile {sum}.i_{around}.i 4"));
+    steps.push(format!("vectorize {sum}.i_{around}.i.i bytes4"));
+    steps.iter().map(|step| parsed(step)).collect()
+}
+
+/// Outputs in steps of a window that slides along the loop around a sum.
 fn in_lanes(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let windows = sliding(nest);
     if windows.is_empty() {
@@ -154,10 +182,8 @@ fn in_lanes(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut steps = Vec::new();
     for [along, other] in [[&column, &row], [&row, &column]] {
         steps.push(format!("reorder {} {} {}", name(&channel), name(other), name(along)));
-        if along.extent % 2 == 1 {
-            steps.push(format!("peel {} 1", name(along)));
-        }
-        let step = |taps| format!("kronecker {} {} 2 at {}", name(along), name(taps), name(&channel));
+        let size = rng.of(&[2, 2, 4, 6]);
+        let step = |taps| format!("kronecker {} {} {size} at {}", name(along), name(taps), name(&channel));
         steps.extend(sum.iter().map(step));
     }
     steps.iter().map(|step| parsed(step)).collect()

@@ -6,7 +6,7 @@ use ir::loops::{Lifetime, Nest, Program};
 
 use super::Traits;
 use super::shape::SumOfProducts;
-use super::window::LONGER;
+use super::window::{LONGER, goes_in_lanes};
 use crate::network::border::is_read_beyond;
 use crate::network::view::{Frame, User, users};
 use crate::schedule::Schedule;
@@ -131,7 +131,7 @@ fn wanted(program: &Program, reader: &User) -> Option<Wanted> {
         return sum.summed[0].extent.is_multiple_of(PAIR).then_some(Wanted::Pixels);
     }
     let is_window = !sum.shared.is_empty() && sum.weights.is_empty() && !sum.data.is_empty();
-    is_window.then_some(Wanted::Planes)
+    (is_window && !goes_in_lanes(nest, &sum)).then_some(Wanted::Planes)
 }
 
 #[cfg(test)]

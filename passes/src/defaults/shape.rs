@@ -70,6 +70,30 @@ impl SumOfProducts {
     }
 }
 
+/// A sum of elements inside of nothing but loops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SumOfElements {
+    /// The loops around it, outermost first.
+    pub around: Vec<Axis>,
+    /// The loops of the sum.
+    pub summed: Vec<Axis>,
+}
+
+impl SumOfElements {
+    /// What a nest is, if it is one.
+    pub fn of(nest: &Nest) -> Option<Self> {
+        let mut loops = Vec::new();
+        let reduce = innermost(&nest.body, &mut loops)?;
+        let [Stmt::Set(_, _, Expr::Op { prim: Prim::Add, args, .. })] = &reduce.update[..] else {
+            return None;
+        };
+        extended(&args[1])?;
+        let named = |l: &Loop| Axis { name: nest.vars[l.var.idx()].clone(), extent: l.extent };
+        let [around, summed] = [&loops, &reduce.loops].map(|loops| loops.iter().map(named).collect());
+        Some(Self { around, summed })
+    }
+}
+
 /// The iterations of several loops.
 pub fn product(axes: &[Axis]) -> u32 {
     axes.iter().map(|axis| axis.extent).product()

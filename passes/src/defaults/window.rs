@@ -67,6 +67,13 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     drafts
 }
 
+/// Whether outputs are best made several by one product, of words that hold two neighbours: they are made from bytes, not from planes.
+pub(super) fn goes_in_lanes(nest: &Nest, sum: &SumOfProducts) -> bool {
+    let is_long = sum.summed.last().is_some_and(|taps| taps.extent > PAIR * LINES_AT_ONCE);
+    let traits = Traits { dual_mac: true, unrolled_steps: 1, unrolled_blocks: 0, unrolled_copies: 1 };
+    is_long && in_lanes(&Draft::new(nest), sum, LANES[0], sum.data.len() - 1, &traits).is_ok()
+}
+
 /// One way to compute a depthwise convolution.
 struct Way {
     /// Channels that are turned into planes at once.
@@ -169,7 +176,7 @@ fn in_lanes(
 ) -> Result<Draft, Stuck> {
     let (Some(channel), Some(taps)) = (sum.shared.last(), sum.summed.get(walked)) else { return Err(Stuck) };
     let column = &sum.data[walked];
-    if taps.extent <= LINES_AT_ONCE || !column.extent.is_multiple_of(outputs) {
+    if taps.extent <= LINES_AT_ONCE {
         return Err(Stuck);
     }
     let mut draft = begin.clone();

@@ -4,7 +4,7 @@
 //! compares four at once, and a sum adds two bytes in halfwords at a time, which its bounds must allow.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, Expr, Index, LocalId, Nest, Prim, Reduce, Stmt, VarId};
+use ir::loops::{Access, Expr, Index, LocalId, Loop, Nest, Prim, Reduce, Stmt, VarId};
 use ir::ty::Ty;
 
 use super::edit::{Site, fresh_local, loop_of, rename_locals, substitute, with_loop};
@@ -16,6 +16,8 @@ const LANES: u32 = 4;
 const UPPER: i32 = 0xff00_ff00_u32 as i32;
 /// The greatest absolute value of a byte.
 const BYTE: i64 = 128;
+/// The first value that a halfword has no room for.
+const HALFWORD: i64 = 1 << 15;
 
 /// Makes the four iterations of the loop over `axis` work on words.
 pub fn bytes4(nest: &mut Nest, axis: VarId) -> Result<(), Diagnostic> {
@@ -167,16 +169,21 @@ impl Bytes<'_> {
     fn is_row(&self, byte: &Access) -> bool {
         let buffer = &self.nest.buffers[byte.buffer.idx()];
         let is_byte = matches!(byte.ty, Ty::I8 | Ty::U8) && buffer.elem == byte.ty && byte.border.is_none();
+        let at: Vec<Index> = (0..LANES).map(|lane| buffer.map.position(&self.at(byte, lane))).collect();
+        let follows = |pair: &[Index]| pair[1].add(&pair[0].scale(-1)).as_constant() == Some(1);
+        is_byte && at.windows(2).all(follows) && at[0].modulo(LANES).as_constant() == Some(0)
+    }
+
+    /// Whether the four are neighbours in one dimension: words are stored to such alone.
+    fn is_within_dimension(&self, byte: &Access) -> bool {
         let at: Vec<Vec<Index>> = (0..LANES).map(|lane| self.at(byte, lane)).collect();
         let follows = |pair: &[Vec<Index>]| {
             let by: Vec<Option<i64>> =
                 pair[0].iter().zip(&pair[1]).map(|(a, b)| b.add(&a.scale(-1)).as_constant()).collect();
             let still = by.iter().filter(|by| **by == Some(0)).count();
-            let distance = buffer.map.position(&pair[1]).add(&buffer.map.position(&pair[0]).scale(-1));
-            still + 1 == by.len() && by.contains(&Some(1)) && distance.as_constant() == Some(1)
+            still + 1 == by.len() && by.contains(&Some(1))
         };
-        let first = buffer.map.position(&at[0]).modulo(LANES);
-        is_byte && at.windows(2).all(follows) && first.as_constant() == Some(0)
+        at.windows(2).all(follows)
     }
 
     /// The index in an iteration.
@@ -199,78 +206,150 @@ impl Bytes<'_> {
 
     /// The reduction of all four.
     fn reduction(&mut self, reduce: &Reduce) -> Result<Reduce, String> {
-        let Reduce { carried, loops, init, update, finish } = reduce;
-        let ([a], [Stmt::Set(first, _, Expr::Int(start, _))], [Stmt::Set(next, at, value)]) =
-            (&carried[..], &init[..], &update[..])
+        let ([a], [Stmt::Set(first, _, Expr::Int(start, _))]) = (&reduce.carried[..], &reduce.init[..])
         else {
             return Err("its reduction has more than one value, or a start that is no literal".into());
         };
-        let itself = Expr::Local(*a, Vec::new());
-        let Expr::Op { prim, args, .. } = value else { return Err("its reduction has no operation".into()) };
-        let operand = if args[0] == itself { args.get(1) } else { args.first() };
-        let is_of_itself = first == a && next == a && at.is_empty() && args.contains(&itself);
-        let byte = match operand {
-            Some(Expr::Op { prim: Prim::Sext | Prim::Zext, args, .. }) => match &args[0] {
-                Expr::Load(byte) if is_of_itself && self.is_row(byte) => byte.clone(),
-                _ => return Err("its reduction is none of bytes in a row".into()),
-            },
-            _ => return Err("its reduction is none of bytes".into()),
-        };
-        let simple = finish.iter().all(|stmt| matches!(stmt, Stmt::Let(..) | Stmt::Store(..)));
-        if !simple {
+        if first != a || !reduce.finish.iter().all(|stmt| matches!(stmt, Stmt::Let(..) | Stmt::Store(..))) {
             return Err("its reduction ends in more than elements".into());
         }
-        let steps: i64 = loops.iter().map(|l| i64::from(l.extent)).product();
-        let load = Expr::Load(self.wide(&byte));
-        let word = fresh_local(self.nest, "v", packed(byte.ty));
-        let loaded = Stmt::Let(word, load);
-        let word = Expr::Local(word, Vec::new());
+        let mut terms = Vec::new();
+        self.terms(*a, &reduce.update, &mut terms)?;
+        let (prim, ty) =
+            terms.first().map(|(prim, byte)| (*prim, byte.ty)).ok_or("its reduction is empty")?;
+        if terms.iter().any(|(other, byte)| (*other, byte.ty) != (prim, ty)) {
+            return Err("its reduction has several operations".into());
+        }
         match prim {
-            Prim::Max | Prim::Min
-                if byte.ty.range().is_some_and(|(low, high)| (low..=high).contains(start)) =>
-            {
-                let best = self.renamed(*a, "", packed(byte.ty));
-                let best_word = Expr::Local(best, Vec::new());
-                let [kept, other] =
-                    if *prim == Prim::Max { [&best_word, &word] } else { [&word, &best_word] };
-                let args = [&best_word, &word, kept, other].map(Expr::clone).to_vec();
-                let start = (*start as u8 as u32).wrapping_mul(0x0101_0101) as i32;
-                let as_bytes = if byte.ty == Ty::I8 { Prim::AsI8x4 } else { Prim::AsU8x4 };
-                let field = if byte.ty == Ty::I8 { Prim::Sbfx } else { Prim::Ubfx };
-                Ok(Reduce {
-                    carried: vec![best],
-                    loops: loops.clone(),
-                    init: vec![Stmt::Set(best, Vec::new(), op(as_bytes, vec![int(start)]))],
-                    update: vec![loaded, Stmt::Set(best, Vec::new(), op(Prim::SelectGe4, args))],
-                    finish: self.ended(finish, *a, best, &|lane| field_of(field, best, lane)),
-                })
+            Prim::Max | Prim::Min if ty.range().is_some_and(|(low, high)| (low..=high).contains(start)) => {
+                Ok(self.greatest(reduce, *a, (prim, ty), *start))
             }
-            Prim::Add if start.abs() + BYTE * steps < 1 << 15 && byte.ty == Ty::I8 => {
-                let sums = ["even", "odd"].map(|suffix| self.renamed(*a, suffix, Ty::I16x2));
-                let start = (*start as u16 as u32).wrapping_mul(0x0001_0001) as i32;
-                let begin = |sum| Stmt::Set(sum, Vec::new(), op(Prim::AsI16x2, vec![int(start)]));
-                let step = |(sum, rotation): (LocalId, i32)| {
-                    let extended =
-                        Expr::Op { prim: Prim::Sxtb16, args: vec![word.clone()], imm: vec![rotation] };
-                    let sum_word = Expr::Local(sum, Vec::new());
-                    Stmt::Set(sum, Vec::new(), op(Prim::Add2, vec![sum_word, extended]))
-                };
-                let [even, odd] = sums;
-                let of_lane = |lane: u32| {
-                    let half = if lane < 2 { Prim::Bot } else { Prim::Top };
-                    op(half, vec![Expr::Local(sums[(lane % 2) as usize], Vec::new())])
-                };
-                Ok(Reduce {
-                    carried: sums.to_vec(),
-                    loops: loops.clone(),
-                    init: sums.map(begin).to_vec(),
-                    update: [vec![loaded], [(even, 0), (odd, 8)].map(step).to_vec()].concat(),
-                    finish: self.ended(finish, *a, *a, &of_lane),
-                })
-            }
-            Prim::Add => Err(format!("sums of {steps} bytes may leave a halfword")),
+            Prim::Add if ty == Ty::I8 => self.sum(reduce, *a, *start),
             _ => Err("its reduction is no sum, maximum or minimum".into()),
         }
+    }
+
+    /// The operations of an update and what they take in: bytes in a row, in any number of loops.
+    fn terms(&self, a: LocalId, update: &[Stmt], found: &mut Vec<(Prim, Access)>) -> Result<(), String> {
+        let itself = Expr::Local(a, Vec::new());
+        for stmt in update {
+            match stmt {
+                Stmt::For(_, body) => self.terms(a, body, found)?,
+                Stmt::Set(next, at, Expr::Op { prim, args, .. })
+                    if *next == a && at.is_empty() && args.len() == 2 && args.contains(&itself) =>
+                {
+                    match byte_of(&args[usize::from(args[0] == itself)]) {
+                        Some(byte) if self.is_row(byte) => found.push((*prim, byte.clone())),
+                        _ => return Err("its reduction is none of bytes in a row".into()),
+                    }
+                }
+                _ => return Err("its reduction has no operation, or more than that".into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Four greatest or least bytes at once.
+    fn greatest(&mut self, reduce: &Reduce, a: LocalId, (prim, ty): (Prim, Ty), start: i64) -> Reduce {
+        let best = self.renamed(a, "", packed(ty));
+        let best_word = Expr::Local(best, Vec::new());
+        let start = (start as u8 as u32).wrapping_mul(0x0101_0101) as i32;
+        let as_bytes = if ty == Ty::I8 { Prim::AsI8x4 } else { Prim::AsU8x4 };
+        let field = if ty == Ty::I8 { Prim::Sbfx } else { Prim::Ubfx };
+        let update = self.updated(&reduce.update, &|word| {
+            let [kept, other] = if prim == Prim::Max { [&best_word, &word] } else { [&word, &best_word] };
+            let args = [&best_word, &word, kept, other].map(Expr::clone).to_vec();
+            vec![Stmt::Set(best, Vec::new(), op(Prim::SelectGe4, args))]
+        });
+        Reduce {
+            carried: vec![best],
+            loops: reduce.loops.clone(),
+            init: vec![Stmt::Set(best, Vec::new(), op(as_bytes, vec![int(start)]))],
+            update,
+            finish: self.ended(&reduce.finish, a, best, &|lane| field_of(field, best, lane)),
+        }
+    }
+
+    /// Two sums in halfwords at a time. Where loops follow each other, as many of them as surely fit are summed so; longer sums are
+    /// made of those.
+    fn sum(&mut self, reduce: &Reduce, a: LocalId, start: i64) -> Result<Reduce, String> {
+        let around: i64 = reduce.loops.iter().map(|l| i64::from(l.extent)).product();
+        let steps = around * reduce.update.iter().map(iterations).sum::<i64>();
+        if start.abs() + BYTE * steps < HALFWORD {
+            return Ok(self.halfwords(a, (&reduce.loops, &reduce.update), start, |bytes, lanes| {
+                bytes.ended(&reduce.finish, a, a, &|lane| lanes[lane as usize].clone())
+            }));
+        }
+        let groups = groups(&reduce.update).filter(|_| reduce.loops.is_empty());
+        let groups = groups
+            .ok_or(format!("sums of {steps} bytes may leave a halfword; parts may not: `split-reduction`"))?;
+        let sums: Vec<LocalId> = (0..LANES).map(|lane| self.renamed(a, &lane.to_string(), Ty::I32)).collect();
+        let sum = |lane: u32| Expr::Local(sums[lane as usize], Vec::new());
+        let update = groups.into_iter().map(|group| {
+            Stmt::Reduce(self.halfwords(a, (&[], group), 0, |_, lanes| {
+                let added = |lane: u32| op(Prim::Add, vec![sum(lane), lanes[lane as usize].clone()]);
+                (0..LANES).map(|lane| Stmt::Set(sums[lane as usize], Vec::new(), added(lane))).collect()
+            }))
+        });
+        let update = update.collect();
+        let begin = |sum: &LocalId| Stmt::Set(*sum, Vec::new(), int(start as i32));
+        Ok(Reduce {
+            carried: sums.clone(),
+            loops: Vec::new(),
+            init: sums.iter().map(begin).collect(),
+            update,
+            finish: self.ended(&reduce.finish, a, a, &sum),
+        })
+    }
+
+    /// Sums in halfwords; `finish` gets them by lane.
+    fn halfwords(
+        &mut self,
+        a: LocalId,
+        (loops, update): (&[Loop], &[Stmt]),
+        start: i64,
+        finish: impl FnOnce(&mut Self, [Expr; 4]) -> Vec<Stmt>,
+    ) -> Reduce {
+        let sums = ["even", "odd"].map(|suffix| self.renamed(a, suffix, Ty::I16x2));
+        let start = (start as u16 as u32).wrapping_mul(0x0001_0001) as i32;
+        let begin = |sum| Stmt::Set(sum, Vec::new(), op(Prim::AsI16x2, vec![int(start)]));
+        let update = self.updated(update, &|word| {
+            let step = |(sum, rotation): (LocalId, i32)| {
+                let extended = Expr::Op { prim: Prim::Sxtb16, args: vec![word.clone()], imm: vec![rotation] };
+                Stmt::Set(sum, Vec::new(), op(Prim::Add2, vec![Expr::Local(sum, Vec::new()), extended]))
+            };
+            [(sums[0], 0), (sums[1], 8)].map(step).to_vec()
+        });
+        let lane = |lane: usize| {
+            let half = if lane < 2 { Prim::Bot } else { Prim::Top };
+            op(half, vec![Expr::Local(sums[lane % 2], Vec::new())])
+        };
+        let finish = finish(self, std::array::from_fn(lane));
+        Reduce {
+            carried: sums.to_vec(),
+            loops: loops.to_vec(),
+            init: sums.map(begin).to_vec(),
+            update,
+            finish,
+        }
+    }
+
+    /// An update whose operations are replaced by what `made` makes of their words.
+    fn updated(&mut self, update: &[Stmt], made: &dyn Fn(Expr) -> Vec<Stmt>) -> Vec<Stmt> {
+        let mut all = Vec::new();
+        for stmt in update {
+            match stmt {
+                Stmt::For(l, body) => all.push(Stmt::For(l.clone(), self.updated(body, made))),
+                Stmt::Set(_, _, Expr::Op { args, .. }) => {
+                    let byte = args.iter().find_map(byte_of).expect("each operation takes in a byte");
+                    let word = fresh_local(self.nest, "v", packed(byte.ty));
+                    all.push(Stmt::Let(word, Expr::Load(self.wide(byte))));
+                    all.extend(made(Expr::Local(word, Vec::new())));
+                }
+                _ => unreachable!("an update has loops and operations"),
+            }
+        }
+        all
     }
 
     fn renamed(&mut self, local: LocalId, suffix: &str, ty: Ty) -> LocalId {
@@ -288,7 +367,7 @@ impl Bytes<'_> {
         lane_of: &dyn Fn(u32) -> Expr,
     ) -> Vec<Stmt> {
         if let [Stmt::Store(access, Expr::Local(stored, _))] = finish
-            && (*stored == old && new != old && self.is_row(access))
+            && (*stored == old && new != old && self.is_row(access) && self.is_within_dimension(access))
         {
             return vec![Stmt::Store(self.wide(access), Expr::Local(new, Vec::new()))];
         }
@@ -305,6 +384,44 @@ impl Bytes<'_> {
         }
         made
     }
+}
+
+/// The byte of `sext(…)` or `zext(…)`.
+fn byte_of(expr: &Expr) -> Option<&Access> {
+    match expr {
+        Expr::Op { prim: Prim::Sext | Prim::Zext, args, .. } => match &args[0] {
+            Expr::Load(byte) => Some(byte),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// How often an operation of an update runs.
+fn iterations(stmt: &Stmt) -> i64 {
+    match stmt {
+        Stmt::For(l, body) => i64::from(l.extent) * body.iter().map(iterations).sum::<i64>(),
+        _ => 1,
+    }
+}
+
+/// An update in parts whose sums surely fit in halfwords; `None` where one of its statements is too long.
+fn groups(update: &[Stmt]) -> Option<Vec<&[Stmt]>> {
+    let mut groups = Vec::new();
+    let (mut begin, mut steps) = (0, 0);
+    for (at, stmt) in update.iter().enumerate() {
+        let more = iterations(stmt);
+        if BYTE * more >= HALFWORD {
+            return None;
+        }
+        if BYTE * (steps + more) >= HALFWORD {
+            groups.push(&update[begin..at]);
+            (begin, steps) = (at, 0);
+        }
+        steps += more;
+    }
+    groups.push(&update[begin..]);
+    Some(groups)
 }
 
 /// The byte of `shl(sext(…), 8)`.

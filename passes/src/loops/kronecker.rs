@@ -16,11 +16,13 @@
 //!
 //! The product of two such words has three lanes: `x0 w1` belongs to the output before, `x0 w0 + x1 w1` to this one, `x1 w0` to the next. So one sum
 //! gives one output and a part of each neighbour: the part for the next one is carried. `SIZE` outputs, half as many sums, are computed in one step.
+//! Sums that steps leave stand in front of the loop. Of an even number of outputs the very first sum has nothing but a part of the
+//! first one; an odd number wastes nothing.
 //!
 //! [`Lanes`] proves from the weights that no lane reaches the next one: each is kept from falling below zero by an offset in the first value of
 //! the sum. The first value of the original sum stays out of the lanes and is added behind, less the offset.
-//! Legal for one sum of products of bytes with a constant, along which data move by one with the axis and with the taps; `SIZE` is even and divides
-//! the extent. What is read of the data is the same throughout the loop over `OUTER`, as for `stage`.
+//! Legal for one sum of products of bytes with a constant, along which data move by one with the axis and with the taps; `SIZE` is even.
+//! What is read of the data is the same throughout the loop over `OUTER`, as for `stage`.
 
 use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
@@ -200,25 +202,13 @@ impl Sliding {
             return Err(Diagnostic::new(format!("`{name}` is read as `{found}`, not as bytes"))
                 .help("before data are widened and weights are packed"));
         }
-        let most = 2 * ((REGISTERS - OPERANDS - 1) / 2);
-        let extent = self.column.extent;
-        if self.size < 2
-            || !self.size.is_multiple_of(2)
-            || self.size > most
-            || !extent.is_multiple_of(self.size)
-        {
-            let legal = (2..=most.min(extent)).filter(|n| n.is_multiple_of(2) && extent.is_multiple_of(*n));
+        let most = (2 * ((REGISTERS - OPERANDS - 1) / 2)).min(2 * self.sums());
+        if self.size < 2 || !self.size.is_multiple_of(2) || self.size > most {
+            let legal = (2..=most).filter(|n| n.is_multiple_of(2));
             let legal: Vec<String> = legal.map(|n| n.to_string()).collect();
-            return Err(Diagnostic::new(format!("{} outputs at a time of {extent}", self.size)).help(
-                if legal.is_empty() {
-                    format!(
-                        "legal: an even extent; take one iteration off: `peel {} 1`",
-                        nest.vars[self.column.var.idx()]
-                    )
-                } else {
-                    format!("legal: {}", legal.join(" "))
-                },
-            ));
+            let extent = self.column.extent;
+            return Err(Diagnostic::new(format!("{} outputs at a time of {extent}", self.size))
+                .help(format!("legal: {}", legal.join(" "))));
         }
         let varies = |index: &Index, var: VarId| {
             let mut used = Vec::new();
@@ -346,7 +336,7 @@ impl Sliding {
         (made, outer)
     }
 
-    /// The loop over groups of outputs.
+    /// All sums: the first ones in front, then the loop over steps.
     fn outputs(
         &self,
         nest: &mut Nest,
@@ -357,72 +347,36 @@ impl Sliding {
         let names = [self.column.var, self.taps.var].map(|var| format!("{}.o", nest.vars[var.idx()]));
         let [group, word] = names.map(|name| nest.add_var(name));
         let left = fresh_local(nest, "left", Ty::I32);
-        let n_sums = self.size / 2;
-        let sum_name = nest.locals[self.reduce.carried[0].idx()].name.clone();
-        let product = |position: &Index, word: VarId| {
-            let mut at = data.position.clone();
-            at[data.along] = position.clone();
-            let x = Access { buffer: data.panel, index: at, ty: Ty::I32, border: None };
-            let index = outer.iter().map(|l| Index::var(l.var)).chain([Index::var(word)]).collect();
-            let w = Access { buffer: weights, index, ty: Ty::I32, border: None };
-            op(Prim::MulWide, vec![Expr::Load(x), Expr::Load(w)])
-        };
         let start = Expr::Int(offsets.lanes, Ty::I64);
-        let inner = |word: VarId| -> Vec<Loop> {
-            let new = |l: &Loop| match l.var == self.taps.var {
-                true => Loop { var: word, extent: self.words(), unroll: l.unroll },
-                false => l.clone(),
-            };
-            self.reduce.loops.iter().map(new).collect()
-        };
-        // What the outputs begin with: the part of the first one that the word before them has.
-        let before = fresh_local(nest, &sum_name, Ty::I64);
-        let value = Expr::Local(before, Vec::new());
-        let mut init = vec![Stmt::Reduce(Reduce {
-            carried: vec![before],
-            loops: inner(word),
-            init: vec![Stmt::Set(before, Vec::new(), start.clone())],
-            update: vec![Stmt::Set(
-                before,
-                Vec::new(),
-                op(Prim::Add, vec![value.clone(), product(&Index::var(word), word)]),
-            )],
-            finish: vec![Stmt::Set(left, Vec::new(), lane(2, &value))],
-        })];
-        rename_vars(nest, &mut init, ".first");
-        let sums_name = fresh_name(nest, &format!("{sum_name}_lanes"));
-        let sums = nest.add_local(sums_name, Ty::I64, &[n_sums]);
-        let number = fresh_var(nest, "n");
-        let each = |body: Vec<Stmt>| Stmt::For(Loop { var: number, extent: n_sums, unroll: true }, body);
-        let at = vec![Index::var(number)];
-        let value = Expr::Local(sums, at.clone());
-        let position =
-            Index::var(group).scale(n_sums.into()).add(&Index::var(number)).offset(1).add(&Index::var(word));
-        let next = op(Prim::Add, vec![value.clone(), product(&position, word)]);
         let first = self.first_value(nest, offsets.output);
-        let output = Index::var(group).scale(self.size.into()).add(&Index::var(number).scale(2));
-        let parts = op(Prim::Add, vec![lane(0, &value), Expr::Local(left, Vec::new())]);
-        let mut finish = self.finish(nest, &output, op(Prim::Add, vec![parts, first.clone()]));
-        finish.extend(self.finish(nest, &output.offset(1), op(Prim::Add, vec![lane(1, &value), first])));
-        finish.push(Stmt::Set(left, Vec::new(), lane(2, &value)));
-        let mut all = [vec![each(vec![Stmt::Set(sums, at.clone(), start)])], vec![each(finish)]];
-        all.iter_mut().for_each(|block| renew_vars(nest, block));
-        let [start, finish] = all;
-        let step = Reduce {
-            carried: vec![sums],
-            loops: inner(word),
-            init: start,
-            update: vec![each(vec![Stmt::Set(sums, at, next)])],
-            finish,
+        let sums = Sums { sliding: self, data, weights, outer, word, left, start, first };
+        let init = sums.first(nest);
+        let steps = Loop { var: group, extent: self.steps(), unroll: self.column.unroll };
+        let (loops, update) = match steps.extent {
+            0 => (Vec::new(), Vec::new()),
+            _ => (vec![steps], vec![sums.step(nest, group)]),
         };
-        let groups = Loop { var: group, extent: self.column.extent / self.size, unroll: self.column.unroll };
-        Stmt::Reduce(Reduce {
-            carried: vec![left],
-            loops: vec![groups],
-            init,
-            update: vec![Stmt::Reduce(step)],
-            finish: Vec::new(),
-        })
+        Stmt::Reduce(Reduce { carried: vec![left], loops, init, update, finish: Vec::new() })
+    }
+
+    /// Whether the first sum has the first output alone; else it has only a part of it.
+    fn is_odd(&self) -> bool {
+        !self.column.extent.is_multiple_of(2)
+    }
+
+    /// How many sums there are.
+    fn sums(&self) -> u32 {
+        self.column.extent / 2 + 1
+    }
+
+    /// How many sums stand in front of the loop: so many that steps take what is left.
+    fn n_first(&self) -> u32 {
+        (self.sums() - 1) % (self.size / 2) + 1
+    }
+
+    /// Iterations of the loop.
+    fn steps(&self) -> u32 {
+        (self.sums() - self.n_first()) / (self.size / 2)
     }
 
     /// What the sum began with, less the offset of an output: as a constant, where it is one.
@@ -470,6 +424,127 @@ impl Sliding {
             replace_local(&mut block, old, new);
         }
         block
+    }
+}
+
+/// What all sums have in common.
+struct Sums<'a> {
+    sliding: &'a Sliding,
+    data: &'a Data,
+    weights: BufferId,
+    /// The loops that weights vary with.
+    outer: Vec<Loop>,
+    /// The loop over words of two taps.
+    word: VarId,
+    /// The part of the next output.
+    left: LocalId,
+    /// What lanes begin with.
+    start: Expr,
+    /// What outputs begin with.
+    first: Expr,
+}
+
+impl Sums<'_> {
+    /// The sums in front of the loop: one after the other, as of the first one not all lanes count.
+    fn first(&self, nest: &mut Nest) -> Vec<Stmt> {
+        let count = self.sliding.n_first();
+        let name = self.name(nest);
+        let sums = match count {
+            1 => fresh_local(nest, &name, Ty::I64),
+            _ => {
+                let name = fresh_name(nest, &format!("{name}_first"));
+                nest.add_local(name, Ty::I64, &[count])
+            }
+        };
+        let at = |n: u32| if count > 1 { vec![Index::constant(n.into())] } else { Vec::new() };
+        let value = |n: u32| Expr::Local(sums, at(n));
+        let next = |n: u32| op(Prim::Add, vec![value(n), self.product(&Index::constant(n.into()))]);
+        let mut finish = Vec::new();
+        for n in 0..count {
+            let number = Index::constant(n.into());
+            if n > 0 {
+                finish.extend(self.between(nest, &number, &value(n)));
+            }
+            if n > 0 || self.sliding.is_odd() {
+                finish.extend(self.middle(nest, &number, &value(n)));
+            }
+            finish.push(self.leave(&value(n)));
+        }
+        let mut made = vec![Stmt::Reduce(Reduce {
+            carried: vec![sums],
+            loops: self.loops(),
+            init: (0..count).map(|n| Stmt::Set(sums, at(n), self.start.clone())).collect(),
+            update: (0..count).map(|n| Stmt::Set(sums, at(n), next(n))).collect(),
+            finish,
+        })];
+        rename_vars(nest, &mut made, ".first");
+        made
+    }
+
+    /// One iteration of the loop over `group`.
+    fn step(&self, nest: &mut Nest, group: VarId) -> Stmt {
+        let count = self.sliding.size / 2;
+        let name = self.name(nest);
+        let name = fresh_name(nest, &format!("{name}_lanes"));
+        let sums = nest.add_local(name, Ty::I64, &[count]);
+        let n = fresh_var(nest, "n");
+        let each = |body: Vec<Stmt>| Stmt::For(Loop { var: n, extent: count, unroll: true }, body);
+        let at = vec![Index::var(n)];
+        let value = Expr::Local(sums, at.clone());
+        let number =
+            Index::var(group).scale(count.into()).add(&Index::var(n)).offset(self.sliding.n_first().into());
+        let next = op(Prim::Add, vec![value.clone(), self.product(&number)]);
+        let mut finish = self.between(nest, &number, &value);
+        finish.extend(self.middle(nest, &number, &value));
+        finish.push(self.leave(&value));
+        let mut blocks =
+            [vec![each(vec![Stmt::Set(sums, at.clone(), self.start.clone())])], vec![each(finish)]];
+        blocks.iter_mut().for_each(|block| renew_vars(nest, block));
+        let [init, finish] = blocks;
+        let update = vec![each(vec![Stmt::Set(sums, at, next)])];
+        Stmt::Reduce(Reduce { carried: vec![sums], loops: self.loops(), init, update, finish })
+    }
+
+    fn name(&self, nest: &Nest) -> String {
+        nest.locals[self.sliding.reduce.carried[0].idx()].name.clone()
+    }
+
+    /// The loops of the original sum, that over taps with words of them.
+    fn loops(&self) -> Vec<Loop> {
+        let new = |l: &Loop| match l.var == self.sliding.taps.var {
+            true => Loop { var: self.word, extent: self.sliding.words(), unroll: l.unroll },
+            false => l.clone(),
+        };
+        self.sliding.reduce.loops.iter().map(new).collect()
+    }
+
+    /// What a word of taps adds to a sum.
+    fn product(&self, number: &Index) -> Expr {
+        let word = Index::var(self.word);
+        let mut at = self.data.position.clone();
+        at[self.data.along] = number.add(&word);
+        let x = Access { buffer: self.data.panel, index: at, ty: Ty::I32, border: None };
+        let index = self.outer.iter().map(|l| Index::var(l.var)).chain([word]).collect();
+        let w = Access { buffer: self.weights, index, ty: Ty::I32, border: None };
+        op(Prim::MulWide, vec![Expr::Load(x), Expr::Load(w)])
+    }
+
+    /// The output that a sum shares with the one before it.
+    fn between(&self, nest: &mut Nest, number: &Index, value: &Expr) -> Vec<Stmt> {
+        let parts = op(Prim::Add, vec![lane(0, value), Expr::Local(self.left, Vec::new())]);
+        let output = number.scale(2).offset(i64::from(self.sliding.is_odd()) - 2);
+        self.sliding.finish(nest, &output, op(Prim::Add, vec![parts, self.first.clone()]))
+    }
+
+    /// The output that a sum has alone.
+    fn middle(&self, nest: &mut Nest, number: &Index, value: &Expr) -> Vec<Stmt> {
+        let output = number.scale(2).offset(i64::from(self.sliding.is_odd()) - 1);
+        self.sliding.finish(nest, &output, op(Prim::Add, vec![lane(1, value), self.first.clone()]))
+    }
+
+    /// Keeps what a sum has of the next output.
+    fn leave(&self, value: &Expr) -> Stmt {
+        Stmt::Set(self.left, Vec::new(), lane(2, value))
     }
 }
 
@@ -557,9 +632,10 @@ impl Data {
     fn row(&self, nest: &mut Nest, sum: &Sliding, at: &[Index], outside: bool) -> Vec<Stmt> {
         let words = sum.column.extent / 2 + sum.words();
         let (first, end) = if outside { (0, self.extent) } else { self.inside[self.along] };
-        // Word n has the elements 2n - 1 and 2n.
-        let from = (first + 1).div_ceil(2).min(words);
-        let to = end.div_ceil(2).clamp(from, words);
+        // Word n has the elements 2n - 1 and 2n, or those behind.
+        let behind = u32::from(sum.is_odd());
+        let from = (first + 1 - behind).div_ceil(2).min(words);
+        let to = end.saturating_sub(behind).div_ceil(2).clamp(from, words);
         let word = |n: Index, what: &dyn Fn(i64) -> Expr| {
             let mut to = at.to_vec();
             to[self.along] = n;
@@ -567,10 +643,11 @@ impl Data {
             Stmt::Store(to, combined(&[what(-1), what(0)]))
         };
         let inside = |_: &mut Nest, n: Index| {
-            vec![word(n.clone(), &|by| self.element(at, n.scale(2).offset(by), outside))]
+            vec![word(n.clone(), &|by| self.element(at, n.scale(2).offset(by + i64::from(behind)), outside))]
         };
-        let single =
-            |n: u32| word(Index::constant(n.into()), &|by| self.any(at, 2 * i64::from(n) + by, outside));
+        let single = |n: u32| {
+            word(Index::constant(n.into()), &|by| self.any(at, i64::from(2 * n + behind) + by, outside))
+        };
         let mut stmts: Vec<Stmt> = (0..from).map(single).collect();
         stmts.extend(self.over(nest, self.along, from, to, inside));
         stmts.extend((to..words).map(single));

@@ -27,6 +27,7 @@ pub mod pack;
 pub mod pad;
 pub mod pairs;
 pub mod park;
+pub mod partial_sums;
 pub mod peel;
 pub mod permute;
 pub mod phases;
@@ -84,6 +85,7 @@ pub const STEPS: &[StepDef] = &[
     fuse::STEP,
     distribute::STEP,
     split_reduction::STEP,
+    partial_sums::STEP,
     peel::STEP,
     pad::STEP,
     reorder::STEP,

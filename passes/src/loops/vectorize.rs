@@ -29,7 +29,8 @@
 //! }
 //! ```
 //!
-//! A sum takes two bytes at a time in halfwords, where its number of bytes is below 256. Of elements each is a field of the word, or
+//! A sum takes two bytes at a time in halfwords, where its number of bytes is below 256; a longer one in parts, where loops follow each other
+//! that are short enough (`split-reduction`). Of elements each is a field of the word, or
 //! the upper half of a halfword for products that take one (`short-add upper`).
 
 use ir::diag::Diagnostic;
