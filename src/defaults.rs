@@ -20,27 +20,31 @@ use isel_thumb2::layer;
 use passes::defaults::{Draft, Format, Traits};
 use passes::schedule::Schedule;
 
-use self::choose::{Form, Limit, Price, Wish, choose};
+use self::choose::{Chosen, Form, Limit, Price, Wish, choose};
 use self::formats::Formatted;
 use self::price::Pricer;
+use self::share::Groups;
 use crate::flash::weights;
 use crate::pipeline::Budget;
 use crate::ram;
 
 /// Where there is flash enough: steps of a sum, with eight or so products each, for a kilobyte of code; blocks of channels for two
 /// kilobytes or so; copies enough to hide what their loop costs.
-const FAST: Repeats = Repeats { steps: 16, blocks: 64, copies: 8 };
+const FAST: Repeats = Repeats { steps: 16, blocks: 16, copies: 8, overlapping: false };
 /// Where flash is short: as much as suits most layers, which then share their code.
-const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2 };
+const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2, overlapping: true };
+const MIDDLE: Repeats = Repeats { steps: 16, blocks: 0, copies: 4, overlapping: true };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// What a model may take where the user sets no budget: percent of its weights and biases, and bytes of code, to which comes what leads
 /// from layer to layer. The code of a large model needs not grow with its weights; it pays more for that than a small one for its
 /// little code.
 const ALLOWANCES: [Allowance; 2] = [
-    Allowance { percent: 125, code: 22 * 1024, slower_by_percent: 2 },
-    Allowance { percent: 100, code: 64 * 1024, slower_by_percent: 15 },
+    Allowance { percent: 125, code: 22 * 1024, slower_by_permille: 15 },
+    Allowance { percent: 100, code: 64 * 1024, slower_by_permille: 150 },
 ];
+/// How often layers are chosen again for less room, as the last choice takes more than it was thought to.
+const MOST_ATTEMPTS: usize = 3;
 /// What is left for the stack where arena and stack share a budget: more than layers have been seen to take.
 const STACK_BYTES: usize = 320;
 
@@ -51,7 +55,7 @@ struct Allowance {
     /// Bytes beside them.
     code: usize,
     /// What it may cost.
-    slower_by_percent: u64,
+    slower_by_permille: u64,
 }
 
 /// How much is repeated in the code.
@@ -62,6 +66,8 @@ struct Repeats {
     blocks: u32,
     /// Steps of a copy.
     copies: u32,
+    /// Whether blocks overlap instead of leaving a rest.
+    overlapping: bool,
 }
 
 impl Repeats {
@@ -71,6 +77,7 @@ impl Repeats {
             unrolled_steps: self.steps,
             unrolled_blocks: self.blocks,
             unrolled_copies: self.copies,
+            overlapping: self.overlapping,
         }
     }
 }
@@ -108,34 +115,57 @@ fn layers(
     let in_full = budget.flash.is_some();
     let flash = budget.flash.map_or_else(|| Limit::Soft(wishes(program)), Limit::Hard);
     let (mut arena, mut has_small) = (most, false);
+    let (mut room, mut attempts) = (flash, 0);
     let mut drafts = within(program, drafts, arena);
-    let chosen = loop {
-        let chosen = choose(&charges(&drafts, in_full), flash);
+    let (chosen, groups) = loop {
+        let charges = charges(&drafts, in_full);
+        let chosen = choose(&charges, room);
         if chosen.is_short && !has_small {
             has_small = true;
-            let small = pricer.drafts(&program.layers, &SMALL.on(pricer.core()));
-            drafts.iter_mut().zip(small).for_each(|(drafts, small)| drafts.extend(small));
+            for repeats in [&MIDDLE, &SMALL] {
+                let smaller = pricer.drafts(&program.layers, &repeats.on(pricer.core()));
+                drafts.iter_mut().zip(smaller).for_each(|(drafts, smaller)| drafts.extend(smaller));
+            }
             drafts = within(program, drafts, arena);
             continue;
         }
         // Each layer alone fits; together they may leave gaps.
         let nests = chosen.drafts.iter().zip(&drafts).map(|(at, drafts)| at.map(|at| &drafts[at].1.nest));
         let excess = most.and_then(|most| Some(ram::arena(program, nests)?.saturating_sub(most)));
-        match (arena, excess) {
-            (Some(last), Some(excess)) if excess > 0 && last > 0 => {
-                arena = Some(last.saturating_sub(excess));
-                drafts = within(program, drafts, arena);
-            }
-            _ => break chosen.drafts,
+        if let (Some(last), Some(excess)) = (arena, excess)
+            && excess > 0
+            && last > 0
+        {
+            arena = Some(last.saturating_sub(excess));
+            drafts = within(program, drafts, arena);
+            continue;
         }
+        // Not all layers of one form pay in one code, so that all take more than was thought.
+        let groups = groups(&drafts, &chosen, pricer.options());
+        let excess = flash.excess(chosen.flash, bytes(&charges, &chosen, &groups));
+        if excess == 0 || attempts == MOST_ATTEMPTS {
+            break (chosen, groups);
+        }
+        attempts += 1;
+        room = room.less(excess);
     };
     let mut text = String::new();
     for (number, layer) in program.layers.iter().enumerate() {
-        let steps = chosen[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
+        let steps = chosen.drafts[number].map_or(String::new(), |chosen| drafts[number][chosen].1.text());
         text.push_str(&format!("layer {}:\n{steps}", layer.nest.name));
     }
-    text.push_str(&groups(program, &drafts, &chosen, pricer.options()));
+    let name = |layer: &usize| program.layers[*layer].nest.name.as_str();
+    for group in groups.layers.iter().filter(|group| group.len() > 1) {
+        let names: Vec<&str> = group.iter().map(name).collect();
+        text.push_str(&format!("group {}:\n  share\n", names.join(" ")));
+    }
     text
+}
+
+/// Bytes that layers take, some of which share their code.
+fn bytes(charges: &[Vec<Price>], chosen: &Chosen, groups: &Groups) -> usize {
+    let prices = charges.iter().zip(&chosen.drafts).filter_map(|(prices, at)| Some(&prices[(*at)?]));
+    groups.bytes + prices.map(|price| price.flash() - price.code).sum::<usize>()
 }
 
 /// The drafts that keep to an arena of so many bytes; where nobody says how many, to about the smallest.
@@ -185,21 +215,16 @@ fn wishes(program: &Program) -> [Wish; 2] {
         layer.nest.buffers.iter().enumerate().map(bytes).sum()
     };
     let bytes: usize = program.layers.iter().map(of_layer).sum();
-    ALLOWANCES.map(|Allowance { percent, code, slower_by_percent }| Wish {
+    ALLOWANCES.map(|Allowance { percent, code, slower_by_permille }| Wish {
         bytes: bytes * percent / 100 + code,
-        slower_by_percent,
+        slower_by_permille,
     })
 }
 
-/// The scopes that let layers of one form share their code where that pays.
-fn groups(
-    program: &Program,
-    drafts: &[Vec<(Price, Draft)>],
-    chosen: &[Option<usize>],
-    options: layer::Options,
-) -> String {
+/// Which layers of one form share their code, as that pays.
+fn groups(drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, options: layer::Options) -> Groups {
     let (mut alike, mut nests) = (BTreeMap::<Form, Vec<usize>>::new(), BTreeMap::new());
-    for (layer, chosen) in chosen.iter().enumerate() {
+    for (layer, chosen) in chosen.drafts.iter().enumerate() {
         if let Some(chosen) = chosen {
             let (price, draft) = &drafts[layer][*chosen];
             let mut nest = draft.nest.clone();
@@ -208,10 +233,13 @@ fn groups(
             alike.entry(price.form).or_default().push(layer);
         }
     }
-    let groups = share::groups(&nests, alike.into_values().collect(), options);
-    let name = |layer: &usize| program.layers[*layer].nest.name.as_str();
-    let group = |layers: Vec<usize>| {
-        format!("group {}:\n  share\n", layers.iter().map(name).collect::<Vec<_>>().join(" "))
-    };
-    groups.into_iter().map(group).collect()
+    let code = |layer: usize| chosen.drafts[layer].map_or(0, |at| drafts[layer][at].0.code);
+    let (kinds, single): (Vec<Vec<usize>>, _) = alike.into_values().partition(|layers| layers.len() > 1);
+    let mut groups = share::groups(&nests, kinds, chosen.rate, options);
+    for layers in single {
+        groups.bytes += layers.iter().map(|layer| code(*layer)).sum::<usize>();
+        groups.layers.push(layers);
+    }
+    groups.layers.sort(); // As they run.
+    groups
 }

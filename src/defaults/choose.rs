@@ -50,12 +50,16 @@ impl Price {
 }
 
 /// What is chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     /// A draft for each layer that has any.
     pub drafts: Vec<Option<usize>>,
     /// Whether some layer would have got another draft if there were more room.
     pub is_short: bool,
+    /// The most cycles that were paid for a byte.
+    pub rate: f64,
+    /// Bytes of all layers, if all those of one form share their code.
+    pub flash: usize,
 }
 
 /// Bytes that layers are to take.
@@ -67,19 +71,40 @@ pub enum Limit {
     Soft([Wish; 2]),
 }
 
+impl Limit {
+    /// The same for fewer bytes.
+    pub fn less(self, bytes: usize) -> Self {
+        match self {
+            Limit::Hard(limit) => Limit::Hard(limit.saturating_sub(bytes)),
+            Limit::Soft(wishes) => {
+                Limit::Soft(wishes.map(|wish| Wish { bytes: wish.bytes.saturating_sub(bytes), ..wish }))
+            }
+        }
+    }
+
+    /// By how many bytes what is within misses after all, as it takes more than it was thought to.
+    pub fn excess(self, thought: usize, taken: usize) -> usize {
+        let excess = |limit: usize| if thought <= limit { taken.saturating_sub(limit) } else { 0 };
+        match self {
+            Limit::Hard(limit) => excess(limit),
+            Limit::Soft(wishes) => wishes.iter().map(|wish| excess(wish.bytes)).max().unwrap_or(0),
+        }
+    }
+}
+
 /// That so many bytes are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// Bytes of all layers.
     pub bytes: usize,
     /// How much slower all layers together may be for it than as fast as they can be.
-    pub slower_by_percent: u64,
+    pub slower_by_permille: u64,
 }
 
 /// Drafts for layers, which take at most so many bytes if that can be.
 pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
     let fastest: u64 = layers.iter().filter_map(|prices| prices.iter().map(|price| price.cycles).min()).sum();
-    let most = |wish: Wish| (wish.bytes, fastest * (100 + wish.slower_by_percent) / 100);
+    let most = |wish: Wish| (wish.bytes, fastest * (1000 + wish.slower_by_permille) / 1000);
     let budgets = match limit {
         Limit::Hard(bytes) => vec![(bytes, u64::MAX)],
         Limit::Soft(wishes) => wishes.map(most).to_vec(),
@@ -92,7 +117,7 @@ pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
             now.fit(&moves, budget, slowest);
         }
     }
-    Chosen { drafts: now.chosen, is_short }
+    Chosen { drafts: now.chosen, is_short, rate: now.rate, flash: now.flash }
 }
 
 /// The smallest of the drafts that are about as fast as the fastest.
@@ -148,6 +173,8 @@ struct State<'a> {
     codes: BTreeMap<Form, (usize, usize)>,
     /// Bytes in all.
     flash: usize,
+    /// The most cycles that a move cost for each byte that it saved.
+    rate: f64,
 }
 
 /// What a move brings.
@@ -172,7 +199,7 @@ impl<'a> State<'a> {
             let (bytes, _) = codes.entry(price.form).or_insert((0, 0));
             *bytes = price.code.max(*bytes);
         }
-        let mut state = State { layers, chosen: vec![None; layers.len()], codes, flash: 0 };
+        let mut state = State { layers, chosen: vec![None; layers.len()], codes, flash: 0, rate: 0.0 };
         let best = layers.iter().enumerate().filter_map(|(layer, prices)| Some((layer, best(prices)?)));
         state.make(&best.collect());
         state
@@ -191,9 +218,10 @@ impl<'a> State<'a> {
             let cycles = self.cycles() as i64;
             let affordable = |gain: &Gain| cycles + gain.cycles <= slowest.min(i64::MAX as u64) as i64;
             let saving = saving.filter(|(gain, _)| affordable(gain));
-            let Some((_, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
+            let Some((gain, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
                 break;
             };
+            self.rate = self.rate.max(gain.price());
             self.make(change);
         }
         while let Some(change) = self.best_within(moves, budget) {
@@ -298,11 +326,11 @@ mod tests {
     fn nobody_insists_on_a_soft_budget() {
         let layers = [vec![price(1000, 90), price(1080, 60), price(3000, 30)], vec![price(9000, 50)]];
         let soft = |percent: [u64; 2]| {
-            let wishes = percent.map(|slower_by_percent| Wish { bytes: 1, slower_by_percent });
+            let wishes = percent.map(|slower_by_permille| Wish { bytes: 1, slower_by_permille });
             choose(&layers, Limit::Soft(wishes)).drafts
         };
-        assert_eq!(soft([3, 3]), [Some(1), Some(0)]);
-        assert_eq!(soft([0, 25]), [Some(2), Some(0)]);
+        assert_eq!(soft([30, 30]), [Some(1), Some(0)]);
+        assert_eq!(soft([0, 250]), [Some(2), Some(0)]);
         assert_eq!(soft([0, 0]), [Some(0), Some(0)]);
         assert_eq!(choose(&layers, Limit::Hard(1)).drafts, [Some(2), Some(0)]);
     }

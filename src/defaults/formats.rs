@@ -85,8 +85,13 @@ mod tests {
 
     use super::*;
 
-    const TRAITS: Traits =
-        Traits { dual_mac: true, unrolled_steps: 16, unrolled_blocks: 64, unrolled_copies: 8 };
+    const TRAITS: Traits = Traits {
+        dual_mac: true,
+        unrolled_steps: 16,
+        unrolled_blocks: 16,
+        unrolled_copies: 8,
+        overlapping: false,
+    };
     /// Two matrix products, one after the other.
     const PROGRAM: &str = "program @two {
       tensor x: i8[4, 4] input 0

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::price::apart;
 
-/// What sharing may cost at most.
+/// What sharing may cost at most where bytes are not worth more.
 const SLOWER_BY_PERCENT: u64 = 2;
 /// Groups that a layer tries to join at most.
 const ATTEMPTS: usize = 2;
@@ -31,26 +31,31 @@ struct Cost {
     bytes: usize,
 }
 
-/// The groups among layers, by number; `kinds` are those of one form, whose nests are legal for selection.
-pub fn groups(nests: &BTreeMap<usize, Nest>, kinds: Vec<Vec<usize>>, options: Options) -> Vec<Vec<usize>> {
-    let of_kind = |kind: Vec<usize>| Sharing { nests, options }.groups(kind);
-    let mut groups: Vec<Vec<usize>> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
-    groups.retain(|group| group.len() > 1);
-    groups.sort(); // As the layers run.
-    groups
+/// Layers by number that run one code, one or several of them, and the bytes of all codes.
+pub struct Groups {
+    /// As the layers run.
+    pub layers: Vec<Vec<usize>>,
+    /// Of code, tables of parameters, and what leads to them.
+    pub bytes: usize,
+}
+
+/// The groups among layers; `kinds` are those of one form, whose nests are legal for selection. A byte is worth `rate` cycles.
+pub fn groups(nests: &BTreeMap<usize, Nest>, kinds: Vec<Vec<usize>>, rate: f64, options: Options) -> Groups {
+    let of_kind = |kind: Vec<usize>| Sharing { nests, rate, options }.groups(kind);
+    let groups: Vec<(Vec<usize>, usize)> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
+    let bytes = groups.iter().map(|(_, bytes)| bytes).sum();
+    Groups { layers: groups.into_iter().map(|(group, _)| group).collect(), bytes }
 }
 
 struct Sharing<'a> {
     nests: &'a BTreeMap<usize, Nest>,
+    rate: f64,
     options: Options,
 }
 
 impl Sharing<'_> {
-    /// All layers of a form as one group if that pays, else one after the other as far as it does.
-    fn groups(&self, kind: Vec<usize>) -> Vec<Vec<usize>> {
-        if kind.len() == 1 {
-            return vec![kind];
-        }
+    /// All layers of a form as one group if that pays, else one after the other as far as it does; each with the bytes of its code.
+    fn groups(&self, kind: Vec<usize>) -> Vec<(Vec<usize>, usize)> {
         let alone = |layer: usize| Some((layer, self.cost(&[layer])?));
         let all: Group = kind.into_iter().filter_map(alone).collect();
         let mut groups: Vec<Group> = Vec::new();
@@ -66,16 +71,27 @@ impl Sharing<'_> {
                 }
             }
         }
-        groups.into_iter().map(|group| group.into_iter().map(|(layer, _)| layer).collect()).collect()
+        let with_bytes = |group: Group| {
+            let layers: Vec<usize> = group.iter().map(|(layer, _)| *layer).collect();
+            let bytes = match &group[..] {
+                [(_, alone)] => alone.bytes,
+                _ => self.cost(&layers).map_or(0, |cost| cost.bytes),
+            };
+            (layers, bytes)
+        };
+        groups.into_iter().filter(|group| !group.is_empty()).map(with_bytes).collect()
     }
 
-    /// Whether one code for all takes fewer bytes in about as many cycles.
+    /// Whether one code for all takes fewer bytes, in about as many cycles or for what bytes are worth.
     fn pays(&self, group: &Group) -> bool {
         let layers: Vec<usize> = group.iter().map(|(layer, _)| *layer).collect();
         let bytes: usize = group.iter().map(|(_, alone)| alone.bytes).sum();
         let cycles: u64 = group.iter().map(|(_, alone)| alone.cycles).sum();
-        let within =
-            |shared: Cost| shared.bytes < bytes && shared.cycles * 100 <= cycles * (100 + SLOWER_BY_PERCENT);
+        let within = |shared: Cost| {
+            let slower = shared.cycles.saturating_sub(cycles);
+            let worth = self.rate * bytes.saturating_sub(shared.bytes) as f64;
+            shared.bytes < bytes && (slower * 100 <= cycles * SLOWER_BY_PERCENT || slower as f64 <= worth)
+        };
         self.cost(&layers).is_some_and(within)
     }
 
@@ -131,7 +147,7 @@ mod tests {
 
     fn found(shapes: &[[u32; 3]]) -> Vec<Vec<usize>> {
         let nests: BTreeMap<usize, Nest> = shapes.iter().map(|shape| products(*shape)).enumerate().collect();
-        groups(&nests, vec![(0..nests.len()).collect()], Options::new(&CortexM4, true))
+        groups(&nests, vec![(0..nests.len()).collect()], 0.0, Options::new(&CortexM4, true)).layers
     }
 
     #[test]
@@ -141,6 +157,6 @@ mod tests {
 
     #[test]
     fn what_hardly_runs_does_not_share() {
-        assert_eq!(found(&[[2, 2, 1], [2, 2, 1]]), Vec::<Vec<usize>>::new());
+        assert_eq!(found(&[[2, 2, 1], [2, 2, 1]]), [[0], [1]]);
     }
 }

@@ -71,6 +71,12 @@ impl Stream {
         self.filtered(|at| at.is_some_and(|at| at < depth), vars)
     }
 
+    /// Whether the pointer to another stream is this one's and a parameter.
+    pub fn is_sibling(&self, other: &Stream) -> bool {
+        let is_parameter = || self.window.minus(&other.window).common().is_none();
+        self.buffer == other.buffer && self.terms == other.terms && is_parameter()
+    }
+
     /// Whether a loop that is still ahead has a part in it.
     pub fn is_decided(&self, vars: &Vars) -> bool {
         self.terms.iter().all(|(_, atom)| deepest(atom, vars).is_some())
@@ -134,7 +140,26 @@ pub struct Survey {
 pub fn survey(members: &Members, body: Body, vars: &Vars, together: &Together) -> Survey {
     let mut walk = Walk { members, together, vars: vars.clone(), inner: 0, found: Survey::default() };
     walk.loops(body.loops, &mut |walk| walk.stmts(body.stmts));
+    if walk.found.has_loops || body.loops.is_empty() {
+        walk.found.merge_windows();
+    }
     walk.found
+}
+
+impl Survey {
+    /// Streams that differ in their windows alone, and that by member, become the one with the first window: the pointers to the others follow
+    /// from its pointer by additions, instead of each being moved by all loops around.
+    fn merge_windows(&mut self) {
+        let mut merged: BTreeMap<Stream, Uses> = BTreeMap::new();
+        for (stream, uses) in std::mem::take(&mut self.streams) {
+            let is_sibling = |have: &&Stream| have.is_sibling(&stream);
+            let first = merged.keys().find(is_sibling).cloned().unwrap_or(stream);
+            let entry = merged.entry(first).or_default();
+            entry.direct += uses.direct;
+            entry.inner += uses.inner;
+        }
+        self.streams = merged;
+    }
 }
 
 struct Walk<'a> {

@@ -77,6 +77,17 @@ impl Num {
         self.map(|value| value + by)
     }
 
+    /// The difference, by member.
+    pub fn minus(&self, other: &Num) -> Self {
+        match (self, other) {
+            (Num::All(value), _) => other.map(|other| value - other),
+            (_, Num::All(other)) => self.plus(-other),
+            (Num::Each(values), Num::Each(others)) => {
+                Num::new(values.iter().zip(others).map(|(value, other)| value - other).collect())
+            }
+        }
+    }
+
     /// What a function makes of the number.
     pub fn map(&self, of: impl Fn(i64) -> i64) -> Self {
         match self {

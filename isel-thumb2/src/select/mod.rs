@@ -437,6 +437,10 @@ impl<'a> Selector<'a> {
         if let Some(have) = self.pointers.get(stream) {
             return *have;
         }
+        if let Some(pointer) = self.pointer_beside(stream) {
+            self.pointers.insert(stream.clone(), pointer);
+            return pointer;
+        }
         let deepest = (0..self.depth + 1).rev().find(|depth| !stream.terms_at(*depth, &self.vars).is_empty());
         let pointer = match deepest {
             None => self.base(stream),
@@ -448,6 +452,17 @@ impl<'a> Selector<'a> {
         };
         self.pointers.insert(stream.clone(), pointer);
         pointer
+    }
+
+    /// The pointer of a stream from that of the nearest one beside it, where both differ by a parameter.
+    fn pointer_beside(&mut self, stream: &Stream) -> Option<Reg> {
+        let beside = self.pointers.iter().filter(|(have, _)| have.is_sibling(stream));
+        let distance = |have: &Stream| stream.window.minus(&have.window);
+        let members = self.members.len();
+        let length = |have: &Stream| (0..members).map(|member| distance(have).of(member).abs()).sum::<i64>();
+        let (have, pointer) = beside.min_by_key(|(have, _)| length(have))?;
+        let (distance, pointer) = (distance(have), *pointer);
+        Some(self.add_number(pointer, &distance))
     }
 
     fn base(&mut self, stream: &Stream) -> Reg {

@@ -140,8 +140,13 @@ mod tests {
 
     use super::*;
 
-    const TRAITS: Traits =
-        Traits { dual_mac: true, unrolled_steps: 16, unrolled_blocks: 64, unrolled_copies: 8 };
+    const TRAITS: Traits = Traits {
+        dual_mac: true,
+        unrolled_steps: 16,
+        unrolled_blocks: 16,
+        unrolled_copies: 8,
+        overlapping: false,
+    };
 
     /// A product of pixels of `depth` channels, a window of 3 by 3 that moves over each of 4 channels, and a product again.
     fn program(depth: usize, last: &str) -> Program {

@@ -28,6 +28,8 @@ pub struct Traits {
     pub unrolled_blocks: u32,
     /// Most steps of a copy that are repeated in the code.
     pub unrolled_copies: u32,
+    /// Whether blocks that do not divide a loop overlap, which takes no code for what is left.
+    pub overlapping: bool,
 }
 
 /// A rule: the drafts that it has for a nest, from the steps that all have in common; none where the nest is not of its kind.
@@ -54,8 +56,10 @@ pub fn drafts(nest: &Nest, traits: &Traits) -> Vec<Draft> {
 fn surrounded(plain: &Draft, traits: &Traits) -> Draft {
     let mut draft = plain.clone();
     let Some((_, surroundings)) = plain.nest.body.split_last() else { return draft };
+    // Half as often in small code, so that the extents of maps matter less: layers of all maps may share it.
+    let most = if traits.overlapping { traits.unrolled_copies / 2 } else { traits.unrolled_copies };
     for name in innermost(&plain.nest, surroundings) {
-        draft.repeat(&name, traits.unrolled_copies);
+        draft.repeat(&name, most);
     }
     draft
 }

@@ -14,8 +14,12 @@ const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
 const LEAST_BLOCK_OF_PAIRS: u32 = 8;
 /// What runs less than one time in so many is to be small.
 const SELDOM: u32 = 16;
+/// Where there are more blocks of channels than this, one that computes some of them again hardly counts.
+const MANY: u32 = 4;
 /// Most steps of such a sum that are repeated.
 const STEPS_OF_SELDOM: u32 = 4;
+/// Ends the step that makes blocks which overlap.
+const OVERLAP: &str = " overlap";
 /// Products that one operation makes.
 const PAIR: u32 = 2;
 /// Bytes that a word of data widens at once; the two pairs that come out hold elements 0, 2 and 1, 3.
@@ -135,6 +139,12 @@ impl Product<'_> {
         if self.weights == Weights::Pairs {
             shorten(&mut draft); // What is rescaled has a factor from here on only.
         }
+        if self.tiles_of_channels("").ends_with(OVERLAP) {
+            let tables = [draft.constants_read("b"), draft.constants_read("m")].concat();
+            for table in tables {
+                draft.attempt(format!("pack {table}")); // Block after block, like the weights.
+            }
+        }
         Ok(draft)
     }
 
@@ -162,25 +172,25 @@ impl Product<'_> {
         Ok((!names.is_empty()).then_some(axis))
     }
 
-    /// Blocks of pixels and channels; what is left of both gets blocks of its own.
+    /// Blocks of pixels and channels; what is left of both gets blocks of its own, or is part of blocks that overlap.
     fn blocks(&self, draft: &mut Draft, pixels: Option<Axis>) -> Result<Parts, Stuck> {
         let (p, n) = self.block;
         let channels = &self.sum.weights[0];
         let mut parts = Parts { endings: vec![String::new()], ..Parts::default() };
-        let left = channels.extent % n;
+        let left = if self.channels_overlap() { 0 } else { channels.extent % n };
         if left > 0 {
             draft.step(format!("peel {} {left}", channels.name))?;
             parts.endings.push(".rest".into());
         }
         let Some(pixels) = pixels else {
-            draft.step(format!("tile {0} {n}; unroll-and-jam {0}.i", channels.name))?;
+            draft.step(format!("{}; unroll-and-jam {}.i", self.tiles_of_channels(""), channels.name))?;
             parts.channels.push(format!("{}.i", channels.name));
             if left > 0 {
                 draft.step(format!("unroll-and-jam {}.rest", channels.name))?;
             }
             return Ok(parts);
         };
-        let rest = pixels.extent % p;
+        let rest = if self.traits.overlapping { 0 } else { pixels.extent % p };
         if rest > 0 {
             let ending = if left > 0 { ".rest2" } else { ".rest" };
             draft.step(format!("peel {} {rest}", pixels.name))?;
@@ -190,10 +200,30 @@ impl Product<'_> {
                 parts.seldom = with_ending.clone();
             }
             parts.endings.extend(with_ending);
-            self.jam(draft, &pixels.name, ending, rest, &mut parts)?;
+            self.jam(
+                draft,
+                &Axis { name: format!("{}{ending}", pixels.name), extent: rest },
+                ending,
+                rest,
+                &mut parts,
+            )?;
         }
-        self.jam(draft, &pixels.name, "", p, &mut parts)?;
+        let whole = Axis { extent: pixels.extent - rest, ..pixels };
+        self.jam(draft, &whole, "", p, &mut parts)?;
         Ok(parts)
+    }
+
+    /// Whether blocks of channels overlap where they do not divide them: that takes no code for what is left.
+    fn channels_overlap(&self) -> bool {
+        let (extent, block) = (self.sum.weights[0].extent, self.block.1);
+        self.traits.overlapping || extent > MANY * block
+    }
+
+    /// The step that makes blocks of channels; `ending` is what the name of their loop ends with.
+    fn tiles_of_channels(&self, ending: &str) -> String {
+        let Axis { name, extent } = &self.sum.weights[0];
+        let overlaps = self.channels_overlap() && !extent.is_multiple_of(self.block.1);
+        format!("tile {name}{ending} {}{}", self.block.1, if overlaps { OVERLAP } else { "" })
     }
 
     /// Blocks of pixels of one row.
@@ -205,9 +235,9 @@ impl Product<'_> {
             parts.stages = vec![row.name.clone()];
             return Ok(parts);
         }
-        let divides = column.extent.is_multiple_of(self.block.0)
-            && self.sum.weights[0].extent.is_multiple_of(self.block.1);
-        if !divides || first > 1 || last > 1 || first + last == 0 || first + last >= row.extent {
+        let divides = column.extent.is_multiple_of(self.block.0) || self.traits.overlapping;
+        let has_rest = !self.channels_overlap() && !self.sum.weights[0].extent.is_multiple_of(self.block.1);
+        if !divides || has_rest || first > 1 || last > 1 || first + last == 0 || first + last >= row.extent {
             return Err(Stuck);
         }
         let mut parts = Parts { endings: vec![String::new()], ..Parts::default() };
@@ -218,7 +248,8 @@ impl Product<'_> {
             }
         }
         for ending in parts.endings.clone() {
-            self.jam(draft, &column.name, &ending, self.block.0, &mut parts)?;
+            let columns = Axis { name: format!("{}{ending}", column.name), extent: column.extent };
+            self.jam(draft, &columns, &ending, self.block.0, &mut parts)?;
         }
         parts.stages = parts.endings.iter().map(|ending| format!("{}{ending}", row.name)).collect();
         Ok(parts)
@@ -228,23 +259,25 @@ impl Product<'_> {
     fn jam(
         &self,
         draft: &mut Draft,
-        pixels: &str,
+        pixels: &Axis,
         ending: &str,
         p: u32,
         parts: &mut Parts,
     ) -> Result<(), Stuck> {
-        let pixels = format!("{pixels}{ending}");
-        draft.step(format!("tile {pixels} {p}"))?;
+        let overlaps = if pixels.extent.is_multiple_of(p) { "" } else { OVERLAP };
+        let pixels = &pixels.name;
+        draft.step(format!("tile {pixels} {p}{overlaps}"))?;
         let mut inner = format!("{pixels}.i");
         let channels = &self.sum.weights[0].name;
         let rest = format!("{channels}.rest{ending}");
-        if !self.sum.weights[0].extent.is_multiple_of(self.block.1) {
+        if !self.channels_overlap() && !self.sum.weights[0].extent.is_multiple_of(self.block.1) {
             draft.step(format!("distribute {inner}"))?;
             draft.step(format!("unroll-and-jam {inner}.1 {rest}"))?;
             inner = format!("{inner}.0");
         }
         let channels = format!("{channels}{ending}");
-        draft.step(format!("tile {channels} {}; reorder {channels}.o {inner} {channels}.i", self.block.1))?;
+        draft
+            .step(format!("{}; reorder {channels}.o {inner} {channels}.i", self.tiles_of_channels(ending)))?;
         draft.step(format!("unroll-and-jam {inner} {channels}.i"))?;
         parts.stages.push(format!("{pixels}.o"));
         parts.channels.push(format!("{channels}.i"));
@@ -293,10 +326,11 @@ impl Product<'_> {
                 }
             }
         }
+        sums.iter().try_for_each(|sum| draft.step(format!("tile {sum} {PAIR}")))?;
         for weights in draft.constants_read(&self.sum.w) {
-            draft.step(format!("pack {weights} i16"))?;
+            draft.step(format!("pack {weights} i16"))?; // Pair after pair of all channels of a block: wherever the sum ends, their distances are the same.
         }
-        sums.iter().try_for_each(|sum| draft.step(format!("tile {sum} 2; vectorize {sum}.i dual16")))?;
+        sums.iter().try_for_each(|sum| draft.step(format!("vectorize {sum}.i dual16")))?;
         Ok(sums)
     }
 

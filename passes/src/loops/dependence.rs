@@ -76,6 +76,29 @@ pub fn conflict(nest: &Nest, first: Part, second: Part, extent: u32) -> Option<S
     None
 }
 
+/// The name of a buffer or a value that a block both reads and writes, but for what sums within it carry.
+pub fn read_and_written<'n>(nest: &'n Nest, block: &[Stmt]) -> Option<&'n str> {
+    let (mut touches, mut carried) = (Vec::new(), Vec::new());
+    collect(nest, block, &mut touches);
+    collect_carried(block, &mut carried);
+    let is_carried = |place: Place| matches!(place, Place::Local(local) if carried.contains(&local));
+    let is_read = |place: Place| touches.iter().any(|touch| touch.place == place && !touch.writes);
+    let both = |touch: &&Touch| touch.writes && is_read(touch.place) && !is_carried(touch.place);
+    touches.iter().find(both).map(|touch| match touch.place {
+        Place::Buffer(buffer) => nest.buffers[buffer.idx()].name.as_str(),
+        Place::Local(local) => nest.locals[local.idx()].name.as_str(),
+    })
+}
+
+fn collect_carried(block: &[Stmt], out: &mut Vec<LocalId>) {
+    for stmt in block {
+        if let Stmt::Reduce(reduce) = stmt {
+            out.extend(&reduce.carried);
+        }
+        ir::loops::walk::blocks(stmt).into_iter().for_each(|inner| collect_carried(inner, out));
+    }
+}
+
 /// Whether two touches differ in some coordinate, whatever the iterations.
 fn apart(a: &Touch, b: &Touch, range: &dyn Fn(VarId) -> (i64, i64)) -> bool {
     a.coordinates.iter().zip(&b.coordinates).any(|(a_at, b_at)| {

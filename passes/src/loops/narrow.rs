@@ -19,7 +19,7 @@
 
 use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Prim, Role, Stmt, VarId};
+use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Prim, Reduce, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use super::edit::{blocks_mut, fresh_name, fresh_var, rename_locals, renew_vars, substitute};
@@ -106,12 +106,23 @@ fn write_out(nest: &mut Nest, buffers: &[BufferId], block: &mut Vec<Stmt>) {
                 let copies = copies(nest, l, body);
                 block.splice(at..=at, copies);
             }
+            Stmt::Reduce(reduce) if innermost_telling(reduce, buffers).is_some() => {
+                let mut reduce = reduce.clone();
+                let l = reduce.loops.pop().expect("a loop tells words apart");
+                reduce.update = copies(nest, &l, &reduce.update);
+                block[at] = Stmt::Reduce(reduce);
+            }
             _ => {
                 blocks_mut(&mut block[at]).into_iter().for_each(|inner| write_out(nest, buffers, inner));
                 at += 1;
             }
         }
     }
+}
+
+/// The innermost loop of a sum, where it is unrolled and tells words of these buffers apart.
+fn innermost_telling<'r>(reduce: &'r Reduce, buffers: &[BufferId]) -> Option<&'r Loop> {
+    reduce.loops.last().filter(|l| l.unroll && tells_apart(&reduce.update, buffers, l.var))
 }
 
 /// Whether words of the buffers that are read in a block depend on `var`.

@@ -8,23 +8,44 @@
 //!
 //! Loops of a reduction are split the same way. Legal where the size divides the extent: no iteration moves past another.
 //! `peel` takes a remainder off first.
+//!
+//! With `overlap` any size up to the extent is legal around elements: where it does not divide the extent, the second tile begins
+//! before the end of the first one, so that the last one ends with the loop. What both have in common is computed twice.
+//!
+//! ```text
+//! for i in 0..11 { S(i) }
+//! => tile i 4 overlap
+//! for i.o in 0..3 { for i.i in 0..4 { S(4*i.o - (i.o + 4095) div 4096 + i.i) } }       // 0..4, 3..7, 7..11
+//! ```
+//!
+//! Legal where nothing inside reads what it stores: then it stores the same again, in the same order.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, Nest, Stmt, VarId};
 
+use super::dependence::read_and_written;
 use super::edit::{Site, loop_of, substitute, with_loop};
 use super::simplify::simplify;
 use super::step::StepDef;
 
+/// More than the tiles of any loop: what all but the first of them have in common is their number, less one, divided by this and rounded up.
+/// The same for all loops, so that nests that differ in their extents are alike.
+const MOST_TILES: u32 = 1 << 12;
+
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "tile",
-    usage: "tile AXIS SIZE",
+    usage: "tile AXIS SIZE [overlap]",
     summary: "Split a loop into a loop over tiles and a loop inside a tile",
     run: |nest, args| {
-        args.at_most(2)?;
+        args.at_most(3)?;
         let axis = args.axis(nest, 0)?;
-        tile(nest, axis, args.int(1)?).map(|_| ())
+        let size = args.int(1)?;
+        match args.len() {
+            3 if args.word(2)? == "overlap" => tile_with_overlap(nest, axis, size),
+            3 => Err(args.misuse(format!("`{}` there", args.word(2)?))),
+            _ => tile(nest, axis, size).map(|_| ()),
+        }
     },
 };
 
@@ -36,15 +57,54 @@ pub fn tile(nest: &mut Nest, axis: VarId, size: u32) -> Result<(VarId, VarId), D
     if size == 0 || !extent.is_multiple_of(size) {
         return Err(indivisible(&name, extent, size));
     }
+    Ok(into_tiles(nest, &around, size))
+}
+
+/// Splits the loop over `axis`; where the size does not divide its extent, the first two tiles overlap.
+pub fn tile_with_overlap(nest: &mut Nest, axis: VarId, size: u32) -> Result<(), Diagnostic> {
+    let name = nest.vars[axis.idx()].clone();
+    let around = loop_of(nest, axis);
+    let extent = around.extent;
+    let error = |what: String| Diagnostic::new(format!("cannot tile `{name}` by {size}: {what}"));
+    if size == 0 || size > extent || extent.div_ceil(size) > MOST_TILES {
+        let help = format!("legal: from {} to {extent}", extent.div_ceil(MOST_TILES).max(1));
+        return Err(error(format!("its extent is {extent}")).help(help));
+    }
+    if extent.is_multiple_of(size) {
+        into_tiles(nest, &around, size);
+        return Ok(());
+    }
+    let body = with_loop(&mut nest.body, axis, &mut |site| match site {
+        Site::For(block, at) => Some(block[at].clone()),
+        Site::Reduction(..) => None,
+    });
+    let Some(body) = body.flatten() else {
+        return Err(error("tiles of a sum that overlap count products twice".into())
+            .help(format!("take iterations off first: `peel {name} {}`", extent % size)));
+    };
+    if let Some(place) = read_and_written(nest, &[body]) {
+        return Err(error(format!("its body stores to `{place}` and reads it"))
+            .help("legal before steps that copy what the body reads, and around whole sums"));
+    }
+    into_tiles(nest, &around, size);
+    Ok(())
+}
+
+/// Makes tiles of a loop, the first two of which overlap where the size does not divide the extent.
+fn into_tiles(nest: &mut Nest, around: &Loop, size: u32) -> (VarId, VarId) {
+    let name = nest.vars[around.var.idx()].clone();
     let (outer, inner) = (nest.add_var(format!("{name}.o")), nest.add_var(format!("{name}.i")));
-    let value = Index::var(outer).scale(size.into()).add(&Index::var(inner));
+    let tiles = around.extent.div_ceil(size);
+    let is_behind_first = Index::var(outer).add(&Index::constant(i64::from(MOST_TILES) - 1)).div(MOST_TILES);
+    let back = is_behind_first.scale(-i64::from(tiles * size - around.extent));
+    let value = Index::var(outer).scale(size.into()).add(&back).add(&Index::var(inner));
     let loops = [
-        Loop { var: outer, extent: extent / size, unroll: around.unroll },
+        Loop { var: outer, extent: tiles, unroll: around.unroll },
         Loop { var: inner, extent: size, unroll: around.unroll },
     ];
-    with_loop(&mut nest.body, axis, &mut |site| split(site, axis, &value, &loops));
+    with_loop(&mut nest.body, around.var, &mut |site| split(site, around.var, &value, &loops));
     simplify(nest);
-    Ok((outer, inner))
+    (outer, inner)
 }
 
 fn split(site: Site, axis: VarId, value: &Index, loops: &[Loop; 2]) {
