@@ -70,7 +70,13 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
 /// Whether outputs are best made several by one product, of words that hold two neighbours: they are made from bytes, not from planes.
 pub(super) fn goes_in_lanes(nest: &Nest, sum: &SumOfProducts) -> bool {
     let is_long = sum.summed.last().is_some_and(|taps| taps.extent > PAIR * LINES_AT_ONCE);
-    let traits = Traits { dual_mac: true, unrolled_steps: 1, unrolled_blocks: 0, unrolled_copies: 1 };
+    let traits = Traits {
+        dual_mac: true,
+        unrolled_steps: 1,
+        unrolled_blocks: 0,
+        unrolled_copies: 1,
+        overlapping: true,
+    };
     is_long && in_lanes(&Draft::new(nest), sum, LANES[0], sum.data.len() - 1, &traits).is_ok()
 }
 
