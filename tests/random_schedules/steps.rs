@@ -243,7 +243,10 @@ fn narrowed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     if !steps.is_empty() {
         let is_weights = |buffer: &&Buffer| buffer.is_const() && buffer.elem == Ty::I8;
         let weights = nest.buffers.iter().filter(is_weights);
-        steps.extend(weights.map(|buffer| parsed(&format!("narrow {}_words", buffer.name))));
+        let axes = loops(nest);
+        let at = format!("tight at {}", nest.vars[rng.of(&axes).var.idx()]);
+        let way = rng.of(&["", "tight", &at]);
+        steps.extend(weights.map(|buffer| parsed(&format!("narrow {}_words {way}", buffer.name))));
     }
     steps
 }

@@ -134,14 +134,15 @@ impl Draft {
         }
     }
 
-    /// The draft with pairs of weights stored as bytes, where it has any.
-    pub fn narrowed(&self) -> Option<Draft> {
+    /// The draft with pairs of weights stored as bytes, where it has any, in a way that the end of the step names.
+    pub fn narrowed(&self, way: &str) -> Option<Draft> {
         let in_pairs = |buffer: &BufferId| narrow::holds_pairs(&self.nest.buffers[buffer.idx()]);
         let constants: Vec<BufferId> = read_constants(&self.nest).into_iter().filter(in_pairs).collect();
         let names: Vec<&str> =
             constants.iter().map(|buffer| self.nest.buffers[buffer.idx()].name.as_str()).collect();
         let mut narrowed = self.clone();
-        (!names.is_empty() && narrowed.attempt(format!("narrow {}", names.join(" ")))).then_some(narrowed)
+        (!names.is_empty() && narrowed.attempt(format!("narrow {}{way}", names.join(" "))))
+            .then_some(narrowed)
     }
 
     fn is_innermost(&self, axis: &str) -> bool {

@@ -9,6 +9,9 @@ use super::shape::{Axis, SumOfProducts, product};
 
 /// Outputs in a row that share what they read: even numbers, so that each begins at a known half of a word.
 const OUTPUTS: &[u32] = &[2, 4, 6];
+/// Outputs of a channel at most that are best computed at once, and those of which that may be so: they share what any of them reads.
+const FEW_OUTPUTS: u32 = 4;
+const MANY_OUTPUTS: u32 = 12;
 /// Outputs in a row where products stay single.
 const SINGLE_OUTPUTS: &[u32] = &[4, 3, 2, 1];
 /// Outputs of one step where a product of words is four products of bytes.
@@ -16,14 +19,16 @@ const LANES: &[u32] = &[4, 6, 8];
 /// Channels that are turned into planes at once: the bytes of a word.
 const PLANES: u32 = 4;
 
-/// What a channel keeps in registers beside what its rescaling takes.
+/// What a channel keeps in registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    /// Its weights too.
+    /// Its weights, and what its rescaling takes.
     Weights,
-    /// Its weights, and the data that the next outputs read again, over so many steps at most.
+    /// The same, and the data that the next outputs read again, over so many steps at most.
     Data(u32),
-    /// Nothing: there are more outputs that share what they load.
+    /// What its rescaling takes: there are more outputs that share what they load.
+    Constants,
+    /// Nothing: all is read once.
     Nothing,
 }
 
@@ -53,8 +58,10 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
         for way in ways(&sum) {
             let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
             let steps = draft.extent(&format!("{}.o", sum.data[way.walked].name));
-            let kept = ways_to_keep(steps).map(|kept| keep(draft.clone(), &sum, &way, kept));
-            drafts.extend(kept.filter_map(|draft| if *is_small { draft.narrowed() } else { Some(draft) }));
+            let kept =
+                ways_to_keep(&way, steps).into_iter().map(|kept| keep(draft.clone(), &sum, &way, kept));
+            let of_bytes = |draft: Draft| draft.narrowed(&format!(" tight at {}", way.place(&sum)));
+            drafts.extend(kept.filter_map(|draft| if *is_small { of_bytes(draft) } else { Some(draft) }));
         }
     }
     for outputs in LANES.iter().filter(|_| traits.dual_mac) {
@@ -84,19 +91,30 @@ pub(super) fn goes_in_lanes(nest: &Nest, sum: &SumOfProducts) -> bool {
 struct Way {
     /// Channels that are turned into planes at once.
     planes: u32,
-    /// Outputs that share what they read.
-    outputs: u32,
+    /// Outputs that share what they read; `None` for all of a channel.
+    outputs: Option<u32>,
     /// The loop over data that they follow each other along.
     walked: usize,
 }
 
+impl Way {
+    /// The loop over channels one by one.
+    fn place(&self, sum: &SumOfProducts) -> String {
+        let channel = sum.shared.last().map_or("", |axis| &axis.name);
+        if self.planes > 1 { format!("{channel}.i") } else { channel.to_string() }
+    }
+}
+
 /// All ways.
 fn ways(sum: &SumOfProducts) -> Vec<Way> {
-    let of_outputs = |outputs: &u32| {
-        let way = |(planes, walked)| Way { planes, outputs: *outputs, walked };
-        ways_to_walk(sum).into_iter().map(way).collect::<Vec<_>>()
+    let of_outputs = |outputs: Option<u32>| {
+        let way = move |(planes, walked)| Way { planes, outputs, walked };
+        ways_to_walk(sum).into_iter().map(way)
     };
-    OUTPUTS.iter().flat_map(of_outputs).collect()
+    let all = product(&sum.data);
+    let at_once = (all <= MANY_OUTPUTS).then_some(None);
+    let some = OUTPUTS.iter().filter(|_| all > FEW_OUTPUTS).copied().map(Some);
+    at_once.into_iter().chain(some).flat_map(of_outputs).collect()
 }
 
 /// How many channels are turned into planes at once, and which loop outputs follow each other along: that of what lies in planes
@@ -128,7 +146,7 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
     let bytes_of_data = data_bytes(&draft.nest, sum);
     let channel = sum.shared.last().ok_or(Stuck)?;
     let column = &sum.data[walked];
-    if column.extent < outputs {
+    if outputs.is_some_and(|outputs| column.extent < outputs) {
         return Err(Stuck);
     }
     let mut data = sum.data.clone();
@@ -148,13 +166,22 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
     let dims = if is_sorted { String::new() } else { format!(" dims ({})", dims.join(" ")) };
     let stage = format!("{place}{dims}");
     draft.step(format!("reorder {order} {}", names(&data)))?;
-    let left = column.extent % outputs;
+    let left = outputs.map_or(0, |outputs| column.extent % outputs);
     if left > 0 {
         draft.step(format!("peel {} {left}; unroll-and-jam {0}.rest", column.name))?;
     }
-    draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?;
+    match outputs {
+        None => data.iter().rev().try_for_each(|axis| draft.step(format!("unroll-and-jam {}", axis.name)))?,
+        Some(outputs) => draft.step(format!("tile {0} {outputs}; unroll-and-jam {0}.i", column.name))?,
+    }
     if !sum.wide {
+        let before = draft.loop_names();
         draft.fill(format!("stage {} i16 at {stage} pad 2", sum.x), traits.unrolled_copies)?;
+        if outputs.is_none() {
+            let names = draft.loop_names();
+            let made = names.iter().filter(|name| !before.contains(name));
+            made.for_each(|name| draft.repeat(name, traits.unrolled_copies));
+        }
     }
     if planes > 1 && scratch_bytes(&draft.nest) > bytes_of_data {
         return Err(Stuck); // One plane at a time is not much slower.
@@ -214,17 +241,22 @@ fn data_bytes(nest: &Nest, sum: &SumOfProducts) -> usize {
 }
 
 /// Ways to use the registers along so many steps.
-fn ways_to_keep(steps: u32) -> impl Iterator<Item = Kept> {
-    let carried = CARRIED.iter().enumerate().filter(move |(at, _)| *at == 0 || CARRIED[at - 1] < steps);
+fn ways_to_keep(way: &Way, steps: u32) -> Vec<Kept> {
+    if way.outputs.is_none() {
+        return vec![Kept::Nothing, Kept::Constants];
+    }
+    let carried = CARRIED.iter().enumerate().filter(|(at, _)| *at == 0 || CARRIED[at - 1] < steps);
     let data = carried.map(|(_, most)| Kept::Data(*most));
-    [Kept::Weights, Kept::Nothing].into_iter().chain(data)
+    [Kept::Weights, Kept::Constants].into_iter().chain(data).collect()
 }
 
 /// Keeps what is the same for a channel in registers, as far as they reach.
 fn keep(mut draft: Draft, sum: &SumOfProducts, way: &Way, kept: Kept) -> Draft {
-    let channel = sum.shared.last().map_or("", |axis| &axis.name);
-    let at = if way.planes > 1 { format!("{channel}.i") } else { channel.to_string() };
-    if kept != Kept::Nothing {
+    if kept == Kept::Nothing {
+        return draft;
+    }
+    let at = way.place(sum);
+    if kept != Kept::Constants {
         let words = |name: &String| name.ends_with("_words");
         draft.constants_read(&sum.w).iter().filter(|name| words(name)).for_each(|words| {
             draft.attempt(format!("hoist {words} at {at}"));

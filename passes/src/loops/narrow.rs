@@ -15,28 +15,59 @@
 //! Half the memory, for an operation more and half a load less for each word. Words that are the same everywhere are stored once, also those
 //! of different constants, and words that nothing reads are not. Unrolled loops that tell words apart are written out.
 //!
+//! `narrow BUFFER … tight` stores the byte that two pairs share once: (w0, w1) and (w1, w2) lie at every second byte, and another row of
+//! weights between them ([`layout`]). A window then takes no more bytes than it has weights; words begin anywhere.
+//!
+//! ```text
+//! … sxtb16 v_bytes[9*c] as i8x4 {ror = 0} … sxtb16 v_bytes[9*c + 2] as i8x4 {ror = 0} … sxtb16 v_bytes[9*c + 2] as i8x4 {ror = 8} …
+//! ```
+//!
+//! `at AXIS` at the end makes halfwords of what loops inside read once for each iteration of that one, in a panel:
+//!
+//! ```text
+//! scratch v_panel: i16[3, 2] align 4
+//! for c in 0..8 { v_panel[0, 0] as i16x2 = sxtb16 v_bytes[c, 0] as i8x4 {ror = 0} …  for p in 0..6 { … v_panel[0, 0] as i16x2 … } }
+//! ```
+//!
 //! Legal for constants of halfwords in pairs, all with the same outer dimensions, that are read in words at positions known in the code.
 
+mod halves;
+mod layout;
+
+use std::collections::BTreeMap;
+
 use ir::diag::Diagnostic;
-use ir::loops::interp::Constants;
 use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Prim, Reduce, Role, Stmt, VarId};
 use ir::ty::Ty;
 
-use super::edit::{blocks_mut, fresh_name, fresh_var, rename_locals, renew_vars, substitute};
-use super::footprint::{reads, replace_reads};
+use self::halves::{Halves, Word};
+use self::layout::{Half, Layout};
+use super::edit::{
+    blocks_mut, extended, fresh_name, fresh_var, rename_locals, renew_vars, rewrite_body, substitute,
+};
+use super::footprint::{Read, reads, replace_reads};
 use super::pack::constant;
-use super::step::StepDef;
+use super::step::{Arg, StepDef};
 use crate::proofs::accumulators::{Interval, values};
 
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "narrow",
-    usage: "narrow BUFFER …",
-    summary: "Store pairs of halfwords whose values are bytes as bytes, two pairs in a word",
+    usage: "narrow BUFFER … [tight] [at AXIS]",
+    summary: "Store pairs of halfwords whose values are bytes as bytes",
     run: |nest, args| {
+        let is_word = |at: usize, word: &str| args.get(at) == Some(&Arg::Word(word.into()));
+        let mut end = args.len();
+        let axis = match end >= 2 && is_word(end - 2, "at") {
+            true => Some(args.axis(nest, end - 1)?),
+            false => None,
+        };
+        end -= if axis.is_some() { 2 } else { 0 };
+        let tight = end > 0 && is_word(end - 1, "tight");
+        end -= usize::from(tight);
         let buffers: Result<Vec<BufferId>, Diagnostic> =
-            (0..args.len().max(1)).map(|at| constant(nest, args.word(at)?)).collect();
-        narrow(nest, &buffers?)
+            (0..end.max(1)).map(|at| constant(nest, args.word(at)?)).collect();
+        narrow(nest, &buffers?, tight, axis)
     },
 };
 
@@ -45,19 +76,32 @@ const PAIR: usize = 2;
 /// Bytes of a word.
 const WORD: usize = 4;
 
-/// Makes one constant of bytes of the words of `buffers`, at least one, that the body reads.
-pub fn narrow(nest: &mut Nest, buffers: &[BufferId]) -> Result<(), Diagnostic> {
+/// Makes one constant of bytes of the words of `buffers`, at least one, that the body reads; each byte once where it is `tight`. What loops
+/// inside of the one over `axis` read is unpacked at its start.
+pub fn narrow(
+    nest: &mut Nest,
+    buffers: &[BufferId],
+    tight: bool,
+    axis: Option<VarId>,
+) -> Result<(), Diagnostic> {
     let first = buffers[0];
     buffers.iter().try_for_each(|buffer| check_buffer(nest, *buffer, first))?;
     let mut body = std::mem::take(&mut nest.body);
     write_out(nest, buffers, &mut body);
     nest.body = body;
-    let words = Words::of(nest, buffers)?;
-    let made = words.add_constant(nest, first);
+    buffers.iter().try_for_each(|buffer| check_is_read(nest, *buffer))?;
+    let halves = Halves::of(nest, buffers)?;
+    halves.borrow(&mut nest.body);
+    let words = Words::of(nest, buffers, &halves, tight)?;
+    let name = nest.buffers[first.idx()].name.clone();
+    let made = words.add_constant(nest, &name, &halves);
+    if let Some(axis) = axis {
+        rewrite_body(nest, Some(axis), |nest, body| words.unpacked(nest, buffers, made, body))?;
+    }
     for buffer in buffers {
         replace_reads(&mut nest.body, *buffer, &|read| {
-            let (word, outer) = position(read.access()).expect("the positions of all words are known");
-            Some(words.value(made, (*buffer, word), outer))
+            let (number, row) = position(read.access()).expect("the positions of all words are known");
+            Some(words.value(made, (*buffer, number), row))
         });
     }
     Ok(())
@@ -95,6 +139,15 @@ fn check_buffer(nest: &Nest, buffer: BufferId, first: BufferId) -> Result<(), Di
         .help("legal where every value is a byte, as before a `scale`"));
     }
     Ok(())
+}
+
+fn check_is_read(nest: &mut Nest, buffer: BufferId) -> Result<(), Diagnostic> {
+    if !reads(&mut nest.body, buffer).is_empty() {
+        return Ok(());
+    }
+    let name = &nest.buffers[buffer.idx()].name;
+    Err(Diagnostic::new(format!("cannot narrow `{name}`: nothing reads it"))
+        .help("name constants that the body reads"))
 }
 
 /// Repeats the bodies of unrolled loops that tell words of these buffers apart.
@@ -158,102 +211,158 @@ fn position(access: &Access) -> Option<(usize, &[Index])> {
         .then_some((word, outer))
 }
 
-/// A word by its constant and its number there.
-type Word = (BufferId, usize);
-
-/// The words that are read.
+/// The words that are read, as bytes.
 struct Words {
-    /// Those that differ, in the order in which they are read first.
-    distinct: Vec<Word>,
-    /// All, each with the position among those that differ.
-    all: Vec<(Word, usize)>,
+    /// Each with its position among those that differ.
+    all: BTreeMap<Word, usize>,
+    /// The outer dimensions.
+    outer: Vec<u32>,
+    /// Where their bytes lie.
+    layout: Layout,
 }
 
 impl Words {
-    fn of(nest: &mut Nest, buffers: &[BufferId]) -> Result<Self, Diagnostic> {
-        let mut words = Words { distinct: Vec::new(), all: Vec::new() };
-        let mut contents: Vec<Vec<u8>> = Vec::new();
+    fn of(nest: &mut Nest, buffers: &[BufferId], halves: &Halves, tight: bool) -> Result<Self, Diagnostic> {
+        let (mut distinct, mut all) = (Vec::new(), BTreeMap::new());
         for buffer in buffers {
-            let name = nest.buffers[buffer.idx()].name.clone();
-            let error = |what: &str| Diagnostic::new(format!("cannot narrow `{name}`: {what}"));
-            let places = reads(&mut nest.body, *buffer);
-            if places.is_empty() {
-                return Err(error("nothing reads it").help("name constants that the body reads"));
-            }
-            let bytes = Constants::new(nest).get(*buffer)?;
-            for read in places {
-                let Some((word, _)) = position(read.access()) else {
-                    return Err(error("it is not read in words at positions known in the code").help(
+            for read in reads(&mut nest.body, *buffer) {
+                let name = &nest.buffers[buffer.idx()].name;
+                let Some((number, _)) = position(read.access()) else {
+                    let what = "it is not read in words at positions known in the code";
+                    return Err(Diagnostic::new(format!("cannot narrow `{name}`: {what}")).help(
                         "legal where loops that tell words apart are unrolled and not part of a reduction",
                     ));
                 };
-                if words.all.iter().any(|(have, _)| *have == (*buffer, word)) {
-                    continue;
+                let pair = halves.of_words[&(*buffer, number)];
+                let at = distinct.iter().position(|have| *have == pair).unwrap_or(distinct.len());
+                if at == distinct.len() {
+                    distinct.push(pair);
                 }
-                let content = content(&nest.buffers[buffer.idx()], &bytes, word);
-                let at = contents.iter().position(|have| *have == content).unwrap_or(contents.len());
-                if at == contents.len() {
-                    contents.push(content);
-                    words.distinct.push((*buffer, word));
-                }
-                words.all.push(((*buffer, word), at));
+                all.insert((*buffer, number), at);
             }
         }
-        Ok(words)
+        let layout = if tight { Layout::tight(&distinct) } else { Layout::in_words(&distinct) };
+        let shape = &nest.buffers[buffers[0].idx()].shape;
+        Ok(Words { all, outer: shape[..shape.len() - PAIR].to_vec(), layout })
+    }
+
+    /// The index of a byte of a row: rows that run into the next one lie in a single dimension.
+    fn index(&self, row: &[Index], byte: usize) -> Vec<Index> {
+        let byte = Index::constant(byte as i64);
+        if self.layout.end() <= self.layout.stride {
+            return row.iter().cloned().chain([byte]).collect();
+        }
+        let number = row
+            .iter()
+            .zip(&self.outer)
+            .fold(Index::constant(0), |number, (index, extent)| number.scale(i64::from(*extent)).add(index));
+        vec![number.scale(self.layout.stride as i64).add(&byte)]
     }
 
     /// Adds the constant that holds the words that differ.
-    fn add_constant(&self, nest: &mut Nest, first: BufferId) -> BufferId {
-        let Buffer { name, shape, .. } = nest.buffers[first.idx()].clone();
-        let outer = &shape[..shape.len() - PAIR];
+    fn add_constant(&self, nest: &mut Nest, name: &str, halves: &Halves) -> BufferId {
         let name = fresh_name(nest, &format!("{name}_bytes"));
         let made = BufferId::new(nest.buffers.len());
-        let loops: Vec<Loop> = (0..outer.len())
+        let loops: Vec<Loop> = (0..self.outer.len())
             .map(|dim| Loop {
                 var: fresh_var(nest, &format!("{name}_{dim}")),
-                extent: outer[dim],
+                extent: self.outer[dim],
                 unroll: false,
             })
             .collect();
-        let index = |inner: &[usize]| -> Vec<Index> {
-            let inner = inner.iter().map(|at| Index::constant(*at as i64));
-            loops.iter().map(|l| Index::var(l.var)).chain(inner).collect()
-        };
-        let row = self.distinct.len().next_multiple_of(PAIR) * PAIR;
-        let store = |at: usize| {
-            let value = match self.distinct.get(at / WORD * PAIR + at % PAIR) {
-                Some((buffer, word)) => {
-                    let half = at % WORD / PAIR;
-                    let load =
-                        Access { buffer: *buffer, index: index(&[*word, half]), ty: Ty::I16, border: None };
-                    Expr::Op { prim: Prim::Sext, args: vec![Expr::Load(load)], imm: Vec::new() }
-                }
-                None => Expr::Int(0, Ty::I32),
+        let row: Vec<Index> = loops.iter().map(|l| Index::var(l.var)).collect();
+        let store = |index: Vec<Index>, half: Option<Half>| {
+            let load = |((buffer, word), half): (Word, usize)| {
+                let pair = [word, half].map(|at| Index::constant(at as i64));
+                let index = row.iter().cloned().chain(pair).collect();
+                extended(Expr::Load(Access { buffer, index, ty: Ty::I16, border: None }), Ty::I16)
             };
-            Stmt::Store(Access { buffer: made, index: index(&[at]), ty: Ty::I8, border: None }, value)
+            let value = half.map_or(Expr::Int(0, Ty::I32), |half| load(halves.sources[half]));
+            Stmt::Store(Access { buffer: made, index, ty: Ty::I8, border: None }, value)
         };
-        let stores: Vec<Stmt> = (0..row).map(store).collect();
-        let block = loops.iter().rev().fold(stores, |body, l| vec![Stmt::For(l.clone(), body)]);
-        let shape: Vec<u32> = outer.iter().copied().chain([row as u32]).collect();
-        let mut bytes = Buffer::new(name, Ty::I8, &shape, Role::Const(Init::Nest(block)));
-        bytes.map.align = WORD as u32;
-        nest.add_buffer(bytes)
+        let Layout { stride, bytes, .. } = &self.layout;
+        let stores: Vec<Stmt> = bytes.iter().map(|(at, half)| store(self.index(&row, *at), *half)).collect();
+        let mut block = loops.iter().rev().fold(stores, |body, l| vec![Stmt::For(l.clone(), body)]);
+        let mut shape: Vec<u32> = self.outer.iter().copied().chain([*stride as u32]).collect();
+        let behind = self.layout.end().saturating_sub(*stride);
+        if behind > 0 {
+            // What no row has at both ends: as much as rows run on into the next one.
+            let rows = self.outer.iter().product::<u32>() as usize;
+            let has = |at: usize| {
+                bytes.iter().any(|(byte, _)| {
+                    at.checked_sub(*byte)
+                        .is_some_and(|start| start.is_multiple_of(*stride) && start / stride < rows)
+                })
+            };
+            let end = rows * stride + behind;
+            let ends = (0..end).filter(|at| (*at < behind || rows * stride <= *at) && !has(*at));
+            block.extend(ends.map(|at| store(vec![Index::constant(at as i64)], None)));
+            shape = vec![end as u32];
+        }
+        let mut constant = Buffer::new(name, Ty::I8, &shape, Role::Const(Init::Nest(block)));
+        constant.map.align = WORD as u32;
+        nest.add_buffer(constant)
     }
 
     /// A word as the constant `made` has it.
-    fn value(&self, made: BufferId, word: Word, outer: &[Index]) -> Expr {
-        let (_, at) =
-            self.all.iter().find(|(have, _)| *have == word).expect("all words that are read are known");
-        let index = outer.iter().cloned().chain([Index::constant((at / PAIR * WORD) as i64)]).collect();
-        let load = Expr::Load(Access { buffer: made, index, ty: Ty::I8x4, border: None });
-        Expr::Op { prim: Prim::Sxtb16, args: vec![load], imm: vec![8 * (at % PAIR) as i32] }
+    fn value(&self, made: BufferId, word: Word, row: &[Index]) -> Expr {
+        let (at, ror) = self.layout.word(self.all[&word]);
+        let load = Access { buffer: made, index: self.index(row, at), ty: Ty::I8x4, border: None };
+        Expr::Op { prim: Prim::Sxtb16, args: vec![Expr::Load(load)], imm: vec![ror] }
+    }
+
+    /// Fills a panel with the words that loops inside of a body read, at its start, and lets them read it.
+    fn unpacked(
+        &self,
+        nest: &mut Nest,
+        buffers: &[BufferId],
+        made: BufferId,
+        mut body: Vec<Stmt>,
+    ) -> Result<Vec<Stmt>, Diagnostic> {
+        let mut wanted: Vec<(usize, Word)> = Vec::new();
+        let mut row: Option<Vec<Index>> = None;
+        for read in buffers.iter().flat_map(|buffer| reads(&mut body, *buffer)) {
+            let (number, outer) = position(read.access()).expect("the positions of all words are known");
+            if !is_repeated(&read) {
+                continue;
+            }
+            if row.as_deref().is_some_and(|row| row != outer) || read.varies_with().next().is_some() {
+                let name = &nest.buffers[read.access().buffer.idx()].name;
+                return Err(Diagnostic::new(format!(
+                    "cannot narrow `{name}`: loops inside read it in several rows"
+                ))
+                .help("legal at a loop inside of which all read the same; or without `at`"));
+            }
+            row = Some(outer.to_vec());
+            let word = (read.access().buffer, number);
+            wanted.push((self.all[&word], word));
+        }
+        let Some(row) = row else { return Ok(body) };
+        wanted.sort_unstable_by_key(|(at, word)| (self.layout.word(*at), *word)); // Pairs of one word together.
+        wanted.dedup_by_key(|(at, _)| *at);
+        let name = fresh_name(nest, &format!("{}_panel", nest.buffers[buffers[0].idx()].name));
+        let mut panel = Buffer::new(name, Ty::I16, &[wanted.len() as u32, PAIR as u32], Role::Scratch);
+        panel.map.align = WORD as u32;
+        let panel = nest.add_buffer(panel);
+        let place = |at: usize| {
+            let index = [at, 0].map(|at| Index::constant(at as i64)).to_vec();
+            Access { buffer: panel, index, ty: Ty::I16x2, border: None }
+        };
+        for buffer in buffers {
+            replace_reads(&mut body, *buffer, &|read| {
+                let (number, _) = position(read.access())?;
+                let pair = self.all[&(*buffer, number)];
+                let at = wanted.iter().position(|(at, _)| *at == pair)?;
+                is_repeated(read).then(|| Expr::Load(place(at)))
+            });
+        }
+        let fill =
+            |(at, (_, word)): (usize, &(usize, Word))| Stmt::Store(place(at), self.value(made, *word, &row));
+        Ok(wanted.iter().enumerate().map(fill).chain(body).collect())
     }
 }
 
-/// What a word holds everywhere in the outer dimensions.
-fn content(buffer: &Buffer, bytes: &[u8], word: usize) -> Vec<u8> {
-    let row = buffer.shape[buffer.shape.len() - PAIR] as usize * PAIR;
-    let positions = buffer.positions();
-    let of_word = positions.chunks(row).flat_map(|row| &row[PAIR * word..PAIR * (word + 1)]);
-    of_word.flat_map(|at| bytes[PAIR * at..PAIR * (at + 1)].iter().copied()).collect()
+/// Whether a loop inside of the block repeats a load in the emitted code.
+fn is_repeated(read: &Read) -> bool {
+    read.inside.iter().any(|l| !l.unroll && l.extent > 1)
 }

@@ -340,7 +340,9 @@ impl Weights {
                 more.push(weight.clone());
             }
         }
-        words.extend(more.chunks(2).map(|two| [Some(two[0].clone()), two.get(1).cloned()]));
+        // A half that nothing needs goes before the first pair: bytes of pairs that follow each other lie together in `narrow`.
+        let first = words.first().and_then(|word| word[0].clone());
+        words.extend(more.chunks(2).map(|two| [Some(two[0].clone()), two.get(1).cloned().or(first.clone())]));
         Self { words }
     }
 
