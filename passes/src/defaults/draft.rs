@@ -98,13 +98,27 @@ impl Draft {
         }
     }
 
+    /// Repeats the body of a loop of short steps, the last ones by themselves where hardly any number divides the extent.
+    pub fn repeat_short(&mut self, axis: &str, most: u32) {
+        let extent = self.extent(axis);
+        let divisor = (1..=most.min(extent)).rev().find(|count| extent.is_multiple_of(*count)).unwrap_or(1);
+        if 2 * divisor < most.min(extent) {
+            let before = self.loop_names();
+            self.attempt(format!("peel {axis} {}", extent % most));
+            let rest: Vec<String> =
+                self.loop_names().into_iter().filter(|name| !before.contains(name)).collect();
+            rest.iter().for_each(|rest| self.repeat(rest, most));
+        }
+        self.repeat(axis, most);
+    }
+
     /// Appends a step that fills a panel, and repeats the innermost of the loops that fill it.
     pub fn fill(&mut self, steps: impl Into<String>, most: u32) -> Result<(), Stuck> {
         let before = self.loop_names();
         self.step(steps)?;
         let made: Vec<String> = self.loop_names().into_iter().filter(|name| !before.contains(name)).collect();
         let inner: Vec<&String> = made.iter().filter(|name| self.is_innermost(name)).collect();
-        inner.into_iter().for_each(|name| self.repeat(name, most));
+        inner.into_iter().for_each(|name| self.repeat_short(name, most));
         Ok(())
     }
 

@@ -33,7 +33,7 @@ fn words(begin: &Draft, traits: &Traits) -> Option<Draft> {
         let peeled = if left > 0 { format!("peel {axis} {left}; ") } else { String::new() };
         draft.attempt(format!("{peeled}tile {axis} {BYTES}; vectorize {axis}.i bytes4"))
     })?;
-    draft.repeat(&format!("{axis}.o"), traits.unrolled_copies / 2);
+    draft.repeat_short(&format!("{axis}.o"), traits.unrolled_copies / 2);
     let inner = draft.loop_names();
     inner.iter().rev().take(1).for_each(|sum| draft.repeat(sum, traits.unrolled_copies));
     Some(draft)
@@ -63,16 +63,9 @@ fn sums(begin: &Draft, sum: &SumOfElements, traits: &Traits) -> Result<Draft, St
         draft.step(format!("split-reduction {terms} {pieces}"))?;
         pieces_of_sum = (0..pieces).map(|piece| format!("{terms}.{piece}")).collect();
     }
-    for piece in &pieces_of_sum {
-        let left = draft.extent(piece) % traits.unrolled_copies;
-        if left > 0 && left < draft.extent(piece) {
-            draft.attempt(format!("peel {piece} {left}"));
-        }
-    }
     draft.step(format!("tile {axis} {BYTES}; vectorize {axis}.i bytes4"))?;
     for piece in &pieces_of_sum {
-        draft.repeat(piece, traits.unrolled_copies);
-        draft.repeat(&format!("{piece}.rest"), traits.unrolled_copies);
+        draft.repeat_short(piece, traits.unrolled_copies);
     }
     Ok(draft)
 }
