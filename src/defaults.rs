@@ -33,15 +33,16 @@ use crate::ram;
 const FAST: Repeats = Repeats { steps: 16, blocks: 16, copies: 8, overlapping: false };
 /// Where flash is short: as much as suits most layers, which then share their code.
 const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2, overlapping: true };
+/// Between both: sums in full, and one block.
 const MIDDLE: Repeats = Repeats { steps: 16, blocks: 0, copies: 4, overlapping: true };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
-/// What a model may take where the user sets no budget: percent of its weights and biases, and bytes of code, to which comes what leads
-/// from layer to layer. The code of a large model needs not grow with its weights; it pays more for that than a small one for its
-/// little code.
+/// What a model may take where the user sets no budget. A small one gives a little speed for less code. A large one, of whose code most can
+/// be shared, gives more of it for no more than its weights, two words for each channel, and as much code as an engine of
+/// fixed kernels has.
 const ALLOWANCES: [Allowance; 2] = [
-    Allowance { percent: 125, code: 22 * 1024, slower_by_permille: 15 },
-    Allowance { percent: 100, code: 64 * 1024, slower_by_permille: 150 },
+    Allowance { weights: 125, biases: 125, code: 22 * 1024, least: 0, slower_by_permille: 15 },
+    Allowance { weights: 100, biases: 200, code: 27 * 1024, least: 128 * 1024, slower_by_permille: 150 },
 ];
 /// How often layers are chosen again for less room, as the last choice takes more than it was thought to.
 const MOST_ATTEMPTS: usize = 3;
@@ -50,10 +51,14 @@ const STACK_BYTES: usize = 320;
 
 /// Flash that is enough where that costs little.
 struct Allowance {
-    /// Of weights and biases.
-    percent: usize,
+    /// Percent of the bytes of weights.
+    weights: usize,
+    /// Percent of the bytes of biases.
+    biases: usize,
     /// Bytes beside them.
     code: usize,
+    /// Bytes that are always enough.
+    least: usize,
     /// What it may cost.
     slower_by_permille: u64,
 }
@@ -205,18 +210,21 @@ fn charges(layers: &[Vec<(Price, Draft)>], in_full: bool) -> Vec<Vec<Price>> {
 
 /// Bytes of flash that are enough where the user sets no budget.
 fn wishes(program: &Program) -> [Wish; 2] {
-    let of_layer = |layer: &Layer| -> usize {
-        let weights = weights(&layer.nest);
-        let bytes = |(at, buffer): (usize, &Buffer)| match &buffer.role {
-            Role::Const(Init::Data(data)) if weights.contains(&BufferId::new(at)) => data.len(),
-            Role::Const(Init::Data(data)) => data.len() / NUMBERS_OF_CHANNEL,
-            _ => 0,
-        };
-        layer.nest.buffers.iter().enumerate().map(bytes).sum()
-    };
-    let bytes: usize = program.layers.iter().map(of_layer).sum();
-    ALLOWANCES.map(|Allowance { percent, code, slower_by_permille }| Wish {
-        bytes: bytes * percent / 100 + code,
+    let (mut in_weights, mut in_biases) = (0, 0);
+    for Layer { nest, .. } in &program.layers {
+        let weights = weights(nest);
+        for (at, buffer) in nest.buffers.iter().enumerate() {
+            match &buffer.role {
+                Role::Const(Init::Data(data)) if weights.contains(&BufferId::new(at)) => {
+                    in_weights += data.len()
+                }
+                Role::Const(Init::Data(data)) => in_biases += data.len() / NUMBERS_OF_CHANNEL,
+                _ => {}
+            }
+        }
+    }
+    ALLOWANCES.map(|Allowance { weights, biases, code, least, slower_by_permille }| Wish {
+        bytes: least.max((in_weights * weights + in_biases * biases) / 100 + code),
         slower_by_permille,
     })
 }
