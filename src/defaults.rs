@@ -13,7 +13,7 @@ mod share;
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Buffer, BufferId, Init, Layer, Program, Role};
+use ir::loops::{BufferId, Init, Layer, Program, Role};
 use isel_thumb2::cores::Core;
 use isel_thumb2::isa::Extension;
 use isel_thumb2::layer;
