@@ -2,6 +2,10 @@
 
 mod cli;
 
+/// Compiling takes and gives back memory all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

@@ -101,19 +101,18 @@ fn up_to<'a>(left: impl Iterator<Item = &'a u32>, first_store: impl Iterator<Ite
     for tick in left {
         all_left.push((*tick).max(all_left.last().copied().unwrap_or(0)));
     }
-    let (len, mut least, mut bytes) = (all_left.len(), None, first_store.enumerate().peekable());
+    let (len, mut least, mut bytes) = (all_left.len() as i64, None, first_store.enumerate().peekable());
     while let Some((at, tick)) = bytes.next() {
         if bytes.peek().is_some_and(|(_, next)| *next == tick) {
             continue; // The next byte says more.
         }
         // Byte `at` may lie on those bytes that are left with all before them, and further back.
-        let free = all_left.partition_point(|left| left <= tick);
-        if free < len {
-            let limit = free as i64 - 1 - at as i64;
-            least = Some(least.map_or(limit, |least: i64| least.min(limit)));
+        let is_left = |byte: i64| byte < 0 || all_left[byte.min(len - 1) as usize] <= *tick;
+        if len > 0 && !is_left(least.map_or(len, |least: i64| least + at as i64)) {
+            least = Some(all_left.partition_point(|left| left <= tick) as i64 - 1 - at as i64);
         }
     }
-    least.unwrap_or(len as i64)
+    least.unwrap_or(len)
 }
 
 /// A step of the walk: statements that are one tick, or a loop around several.

@@ -14,7 +14,7 @@ use regalloc2::{
 };
 
 use super::moves::{Move, Place, sequence};
-use super::next_use::{FAR, NEVER, NextUse, Value};
+use super::next_use::{Ahead, FAR, NEVER, NextUse, Value};
 use super::slots;
 use super::view::View;
 use super::{Allocator, Failure};
@@ -74,6 +74,8 @@ impl State {
 struct Visit<'a> {
     view: &'a View,
     next_use: &'a NextUse,
+    /// The uses behind the current instruction.
+    ahead: Ahead<'a>,
     store_at_home: &'a mut BTreeSet<Value>,
     /// The places at the start of each block, once the first block before it has been visited.
     starts: Vec<Option<State>>,
@@ -102,6 +104,7 @@ impl<'a> Visit<'a> {
         Self {
             view,
             next_use,
+            ahead: Ahead::new(next_use),
             store_at_home,
             starts,
             turns: true,
@@ -125,9 +128,11 @@ impl<'a> Visit<'a> {
             .ok_or_else(|| Failure(format!("block {block} comes before its predecessors")))?;
         let live = self.next_use.live_in(block);
         self.wanted.retain(|value, _| self.next_use.home(*value) >= block || live.contains_key(value));
+        self.ahead.enter(self.view, block);
         let data = &self.view.blocks[block];
         for (position, inst) in data.insts.iter().enumerate() {
             (self.position, self.inst) = (position as u32, inst);
+            self.ahead.pass(self.view);
             if position == 0 {
                 data.params
                     .iter()
@@ -141,8 +146,7 @@ impl<'a> Visit<'a> {
 
     /// The distance of the next use from behind the current instruction.
     fn distance(&self, value: Value) -> u32 {
-        let length = self.view.blocks[self.block].insts.len() as u32;
-        self.next_use.from(self.block, self.position + 1, value, length)
+        self.ahead.distance(value)
     }
 
     fn instruction(&mut self) -> Result<(), Failure> {
@@ -302,13 +306,14 @@ impl<'a> Visit<'a> {
             return Some(*reg);
         }
         let order = || first.iter().copied().chain(REGISTERS).filter(free);
+        order().next()?; // Most often, where registers are short.
         let waited_for = self.waited_for(value);
         order().find(|reg| !waited_for.contains(reg)).or_else(|| order().next())
     }
 
     /// The registers that other values are to be put into before the last use of a value.
     fn waited_for(&self, value: Value) -> Vec<usize> {
-        let end = self.next_use.last_in(self.block, value);
+        let end = self.ahead.last(value);
         let comes_too_soon =
             |other: &Value| *other != value && self.comes_at(*other).is_some_and(|at| at < end);
         self.wanted.iter().filter(|(other, _)| comes_too_soon(other)).map(|(_, reg)| *reg).collect()

@@ -95,10 +95,26 @@ impl Stream {
 
 /// The index with unrolled variables replaced by their values.
 pub fn fold(index: &Index, vars: &Vars) -> Index {
+    if index.is_affine() {
+        return fold_affine(index, vars);
+    }
     index.substitute(&|var| match vars.get(&var) {
         Some(Var::Is(value)) => Index::constant(*value),
         _ => Index::var(var),
     })
+}
+
+fn fold_affine(index: &Index, vars: &Vars) -> Index {
+    let mut folded = Index::constant(index.constant);
+    for (coefficient, atom) in &index.terms {
+        match atom {
+            Atom::Var(var) if let Some(Var::Is(value)) = vars.get(var) => {
+                folded.constant += coefficient * value
+            }
+            _ => folded.terms.push((*coefficient, atom.clone())), // In the same order.
+        }
+    }
+    folded
 }
 
 /// The depth of the innermost loop that decides the atom, `None` if one is still ahead.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
 use ir::loops::alike::Alike;
-use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest};
+use ir::loops::walk::walk;
+use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest, Stmt, StmtNo};
 
 use super::Offsets;
 use super::address::{Vars, fold};
@@ -39,6 +40,8 @@ pub(super) struct Members<'a> {
     others: Vec<Alike<'a>>,
     /// By access of the first nest, which is known by its place in memory: those of the others.
     accesses: BTreeMap<*const Access, Vec<&'a Access>>,
+    /// By access of the first nest, in the same way: bytes from the start of its buffer, no loop unrolled.
+    positions: BTreeMap<*const Access, Index>,
     /// By literal or index of the first nest, in the same way: those of the others.
     values: BTreeMap<*const Expr, Vec<&'a Expr>>,
     /// By loop of the first nest, in the same way: iterations of the others.
@@ -105,9 +108,13 @@ impl<'a> Members<'a> {
             all: all.to_vec(),
             others: Vec::new(),
             accesses: BTreeMap::new(),
+            positions: BTreeMap::new(),
             values: BTreeMap::new(),
             extents: BTreeMap::new(),
         };
+        each_access(&first.body, &mut |access| {
+            members.positions.insert(std::ptr::from_ref(access), position(first, access));
+        });
         for member in &all[1..] {
             let alike = Alike::new(first, member.nest)?;
             for (of_first, of_other) in &alike.accesses {
@@ -163,7 +170,10 @@ impl<'a> Members<'a> {
 
     /// Where an access of the first nest goes: bytes from the start of its buffer as a sum over loop variables.
     pub fn position(&self, access: &Access, vars: &Vars) -> (Vec<(Num, Atom)>, Num) {
-        let of_first = position(self.nest(), access, vars);
+        let of_first = match self.positions.get(&std::ptr::from_ref(access)) {
+            Some(position) => fold(position, vars),
+            None => fold(&position(self.nest(), access), vars),
+        };
         if self.others.is_empty() {
             let terms = of_first.terms.into_iter().map(|(by, atom)| (Num::All(by), atom)).collect();
             return (terms, Num::All(of_first.constant));
@@ -172,7 +182,7 @@ impl<'a> Members<'a> {
         let others = &self.accesses[&std::ptr::from_ref(access)];
         for ((alike, member), access) in self.others.iter().zip(&self.all[1..]).zip(others) {
             let index = access.index.iter().map(|index| renamed(alike, index)).collect();
-            all.push(position(member.nest, &Access { index, ..(*access).clone() }, vars));
+            all.push(fold(&position(member.nest, &Access { index, ..(*access).clone() }), vars));
         }
         joined(&all)
     }
@@ -232,7 +242,27 @@ pub fn together(members: &[Member]) -> Result<Vec<Together>, Diagnostic> {
 }
 
 /// Bytes from the start of the buffer to an access.
-fn position(nest: &Nest, access: &Access, vars: &Vars) -> Index {
+fn position(nest: &Nest, access: &Access) -> Index {
     let data = &nest.buffers[access.buffer.idx()];
-    fold(&data.map.position(&access.index).scale(data.elem.bytes() as i64), vars)
+    data.map.position(&access.index).scale(data.elem.bytes() as i64)
+}
+
+/// Calls `visit` for every load and store.
+fn each_access(block: &[Stmt], visit: &mut dyn FnMut(&Access)) {
+    fn loads(expr: &Expr, visit: &mut dyn FnMut(&Access)) {
+        match expr {
+            Expr::Load(access) => visit(access),
+            Expr::Lookup(_, at) => loads(at, visit),
+            Expr::Op { args, .. } => args.iter().for_each(|arg| loads(arg, visit)),
+            Expr::Int(..) | Expr::Index(_) | Expr::Local(..) => {}
+        }
+    }
+    walk(block, StmtNo(0), &mut |_, stmt| match stmt {
+        Stmt::Let(_, value) | Stmt::Set(_, _, value) => loads(value, visit),
+        Stmt::Store(access, value) => {
+            loads(value, visit);
+            visit(access);
+        }
+        Stmt::For(..) | Stmt::Reduce(_) => {}
+    });
 }

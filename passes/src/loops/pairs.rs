@@ -214,10 +214,12 @@ impl Split {
         })?;
         put(&mut marked.body, self.carried, reduce);
         let mut wide = None;
-        accumulators::visit(&marked, Prim::Asr, &mut |expr, place| {
-            let marked = matches!(expr, Expr::Op { args, .. }
-                if matches!(&args[0], Expr::Op { prim: Prim::Shl, args, .. } if matches!(args[0], Expr::Local(local, _) if local == self.carried)));
-            if marked && place.operands[0] == Interval::of_type(Ty::I32) {
+        let is_marked = |expr: &Expr| {
+            matches!(expr, Expr::Op { args, .. }
+                if matches!(&args[0], Expr::Op { prim: Prim::Shl, args, .. } if matches!(args[0], Expr::Local(local, _) if local == self.carried)))
+        };
+        accumulators::visit_some(&marked, Prim::Asr, &is_marked, &mut |expr, place| {
+            if is_marked(expr) && place.operands[0] == Interval::of_type(Ty::I32) {
                 wide = Some(());
             }
         })?;

@@ -435,9 +435,9 @@ fn check(scaled: &Nest, made: BufferId, sum: &Sum, name: &str) -> Result<(), Dia
     }
     let mut fits = true;
     for prim in [Prim::Asr, Prim::Div] {
-        accumulators::visit(scaled, prim, &mut |expr, place| {
-            let Expr::Op { args, .. } = expr else { return };
-            if matches!(&args[0], Expr::Local(local, _) if *local == sum.local) {
+        let is_of_sum = |expr: &Expr| matches!(expr, Expr::Op { args, .. } if matches!(&args[0], Expr::Local(local, _) if *local == sum.local));
+        accumulators::visit_some(scaled, prim, &is_of_sum, &mut |expr, place| {
+            if is_of_sum(expr) {
                 fits &= place.operands[0] != Interval::of_type(Ty::I32);
             }
         })?;

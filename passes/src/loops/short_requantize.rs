@@ -354,8 +354,9 @@ pub(super) fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalin
     let expr = sites(&nest.body)[at];
     let power = power_of_difference(nest, site);
     let (mut unknown, mut differs, mut divides) = (false, false, site.quotient.is_some());
-    accumulators::visit(nest, Prim::Requantize, &mut |found, place| {
-        if !std::ptr::eq(found, expr) {
+    let is_site = |found: &Expr| std::ptr::eq(found, expr);
+    accumulators::visit_some(nest, Prim::Requantize, &is_site, &mut |found, place| {
+        if !is_site(found) {
             return;
         }
         let position = table.as_ref().map_or(Some(0), |(shape, at, _)| place.position(at, shape));

@@ -19,7 +19,8 @@ use ir::loops::{BufferId, Expr, Index, Nest, Prim, Stmt, VarId};
 use super::bounded::{self, Lane, MOST_OPERANDS, Value};
 pub use super::interval::Interval;
 use super::steps::{Compiler, Element, Node, Op, Range, Step, index_bounds, little_endian};
-use super::stored::writers;
+use super::stored::{matters, writers};
+use super::uniform::Uniform;
 
 /// Most assignments that are evaluated for a nest: seconds.
 const MOST_WORK: u64 = 1 << 26;
@@ -40,10 +41,22 @@ pub struct Place<'a> {
 /// What each operation of interest is told to.
 type Visit<'v> = dyn FnMut(&Expr, &Place) + 'v;
 
-/// Calls `visit` for every evaluation of an operation `of` in the body, with the bounds of its operands.
+/// Calls `visit` for every evaluation of an operation `of` in the body, with the bounds of its operands. Where iterations differ in
+/// nothing but data, one stands for all.
 pub fn visit(nest: &Nest, of: Prim, visit: &mut Visit) -> Result<(), Diagnostic> {
+    visit_some(nest, of, &|_| true, visit)
+}
+
+/// The same where only operations matter that `is_wanted` accepts; of the others some are left out.
+pub fn visit_some(
+    nest: &Nest,
+    of: Prim,
+    is_wanted: &dyn Fn(&Expr) -> bool,
+    visit: &mut Visit,
+) -> Result<(), Diagnostic> {
     let unknown = Interval { low: 0, high: 0 };
-    let chosen = chosen(nest);
+    let (uniform, chosen) = (Uniform::of(nest), chosen(nest));
+    let once = |var: usize| uniform.has_loop(VarId::new(var));
     let mut bounds = Bounds {
         nest,
         of,
@@ -53,11 +66,13 @@ pub fn visit(nest: &Nest, of: Prim, visit: &mut Visit) -> Result<(), Diagnostic>
         stored: vec![None; nest.buffers.len()],
         settled: false,
         chosen: (0..nest.vars.len()).map(|var| chosen.contains(&VarId::new(var))).collect(),
+        once: (0..nest.vars.len()).map(once).collect(),
         work: 0,
     };
-    let mut compiler = Compiler::new(nest);
-    bounds.settle(&compiler.block(&writers(nest))?)?;
-    bounds.block(&compiler.block(&nest.body)?, false)
+    let mut compiler = Compiler::new(nest, &uniform);
+    bounds.settle(&compiler.block(&writers(nest), &|_| true)?)?;
+    let is_wanted = |expr: &Expr| matches!(expr, Expr::Op { prim, .. } if *prim == of) && is_wanted(expr);
+    bounds.block(&compiler.block(&nest.body, &|stmt| matters(stmt, &is_wanted))?, false)
 }
 
 /// The least and greatest element of a constant of scalars, padding included.
@@ -92,6 +107,8 @@ struct Bounds<'n, 'v> {
     settled: bool,
     /// Whether each variable runs through its iterations.
     chosen: Vec<bool>,
+    /// Whether one iteration of each variable stands for all.
+    once: Vec<bool>,
     work: u64,
 }
 
@@ -160,7 +177,7 @@ impl Bounds<'_, '_> {
 
     fn each(&mut self, loops: &[Range], body: &[Step], all: bool) -> Result<(), Diagnostic> {
         let [Range { var, extent }, inner @ ..] = loops else { return self.block(body, all) };
-        if !all && !self.chosen[*var] {
+        if self.once[*var] || !all && !self.chosen[*var] {
             self.vars[*var] = Interval { low: 0, high: extent - 1 };
             return self.each(inner, body, all);
         }

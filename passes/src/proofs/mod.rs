@@ -8,3 +8,4 @@ pub mod short_forms;
 mod steps;
 pub mod stored;
 pub mod thresholds;
+mod uniform;

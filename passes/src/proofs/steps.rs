@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
-use ir::loops::{Access, Atom, BufferId, Expr, Index, Loop, Nest, Prim, Role, Stmt, VarId};
+use ir::loops::{Access, Atom, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use super::bounded::Value;
 use super::interval::Interval;
+use super::uniform::Uniform;
 
 /// A statement.
 pub enum Step<'n> {
@@ -126,6 +127,7 @@ pub struct Element {
 /// Looks everything up for a block of a nest.
 pub struct Compiler<'n> {
     nest: &'n Nest,
+    uniform: &'n Uniform,
     constants: Constants<'n>,
     /// What is known of constants that were read.
     contents: BTreeMap<BufferId, (Arc<[u8]>, Interval)>,
@@ -189,8 +191,8 @@ impl Element {
 }
 
 impl<'n> Compiler<'n> {
-    /// For blocks of this nest.
-    pub fn new(nest: &'n Nest) -> Self {
+    /// For blocks of this nest, in which one register stands for all along uniform dimensions.
+    pub fn new(nest: &'n Nest, uniform: &'n Uniform) -> Self {
         let mut extents = BTreeMap::new();
         let mut add = |l: &Loop| {
             let extent = extents.entry(l.var).or_insert(0);
@@ -201,23 +203,27 @@ impl<'n> Compiler<'n> {
             Stmt::Reduce(reduce) => reduce.loops.iter().for_each(&mut add),
             Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
         });
-        Self { nest, constants: Constants::new(nest), contents: BTreeMap::new(), extents }
+        Self { nest, uniform, constants: Constants::new(nest), contents: BTreeMap::new(), extents }
     }
 
-    /// A block of the nest, or a copy of parts of it.
-    pub fn block<'b>(&mut self, block: &'b [Stmt]) -> Result<Vec<Step<'b>>, Diagnostic> {
-        block.iter().map(|stmt| self.stmt(stmt)).collect()
+    /// A block of the nest, or a copy of parts of it, with those statements that `keep` accepts.
+    pub fn block<'b>(
+        &mut self,
+        block: &'b [Stmt],
+        keep: &dyn Fn(&Stmt) -> bool,
+    ) -> Result<Vec<Step<'b>>, Diagnostic> {
+        block.iter().filter(|stmt| keep(stmt)).map(|stmt| self.stmt(stmt, keep)).collect()
     }
 
-    fn stmt<'b>(&mut self, stmt: &'b Stmt) -> Result<Step<'b>, Diagnostic> {
+    fn stmt<'b>(&mut self, stmt: &'b Stmt, keep: &dyn Fn(&Stmt) -> bool) -> Result<Step<'b>, Diagnostic> {
         let range = |l: &Loop| Range { var: l.var.idx(), extent: l.extent.into() };
         Ok(match stmt {
-            Stmt::For(l, body) => Step::For(range(l), self.block(body)?),
+            Stmt::For(l, body) => Step::For(range(l), self.block(body, keep)?),
             Stmt::Reduce(reduce) => Step::Reduce {
-                init: self.block(&reduce.init)?,
+                init: self.block(&reduce.init, keep)?,
                 loops: reduce.loops.iter().map(range).collect(),
-                update: self.block(&reduce.update)?,
-                finish: self.block(&reduce.finish)?,
+                update: self.block(&reduce.update, keep)?,
+                finish: self.block(&reduce.finish, keep)?,
             },
             Stmt::Let(local, value) => Step::Let(local.idx(), self.expr(value)?),
             Stmt::Set(local, at, value) => {
@@ -262,12 +268,15 @@ impl<'n> Compiler<'n> {
         })
     }
 
-    fn register(&self, local: ir::loops::LocalId, at: &[Index]) -> Element {
-        let shape = &self.nest.locals[local.idx()].shape;
+    fn register(&self, local: LocalId, at: &[Index]) -> Element {
+        let dims = at.iter().zip(&self.nest.locals[local.idx()].shape).enumerate();
+        let dims = dims.filter(|(dim, _)| !self.uniform.has_dim(local, *dim)).map(|(_, along)| along);
+        let (at, shape): (Vec<Index>, Vec<u32>) =
+            dims.map(|(index, extent)| (index.clone(), *extent)).unzip();
         let inner =
             |position: Index, (index, extent): (&Index, &u32)| position.scale(i64::from(*extent)).add(index);
-        let position = at.iter().zip(shape).fold(Index::constant(0), inner);
-        Element::new(&position, at, shape, &self.within())
+        let position = at.iter().zip(&shape).fold(Index::constant(0), inner);
+        Element::new(&position, &at, &shape, &self.within())
     }
 
     /// A load of something that is no constant; a word may reach beyond the shape.
