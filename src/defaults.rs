@@ -93,9 +93,10 @@ pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> R
     let most = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
     let mut network = Formatted::new(program, &fast, most);
     let mut drafts = pricer.drafts(&network.program.layers, &fast);
+    let known = ram::Known::default();
     loop {
         let candidates: Vec<Vec<ram::Candidate>> = drafts.iter().map(|drafts| candidates(drafts)).collect();
-        let peak = ram::peak(&network.program, &candidates, most);
+        let peak = ram::peak(&network.program, &candidates, most, &known);
         let Some(changed) = (peak.bytes > network.most).then(|| network.relieve(peak.layer)).flatten() else {
             break;
         };
@@ -105,7 +106,7 @@ pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> R
         }
     }
     let formats: String = network.formats.iter().map(Format::text).collect();
-    let layers = layers(&network.program, &pricer, drafts, budget, most);
+    let layers = layers(&network.program, &pricer, drafts, budget, most, &known);
     Schedule::parse(&format!("schedule 1\n{formats}{layers}"))
 }
 
@@ -116,12 +117,13 @@ fn layers(
     drafts: Vec<Vec<(Price, Draft)>>,
     budget: Budget,
     most: Option<u64>,
+    known: &ram::Known,
 ) -> String {
     let in_full = budget.flash.is_some();
     let flash = budget.flash.map_or_else(|| Limit::Soft(wishes(program)), Limit::Hard);
     let (mut arena, mut has_small) = (most, false);
     let (mut room, mut attempts) = (flash, 0);
-    let mut drafts = within(program, drafts, arena);
+    let mut drafts = within(program, drafts, arena, known);
     let (chosen, groups) = loop {
         let charges = charges(&drafts, in_full);
         let chosen = choose(&charges, room);
@@ -131,7 +133,7 @@ fn layers(
                 let smaller = pricer.drafts(&program.layers, &repeats.on(pricer.core()));
                 drafts.iter_mut().zip(smaller).for_each(|(drafts, smaller)| drafts.extend(smaller));
             }
-            drafts = within(program, drafts, arena);
+            drafts = within(program, drafts, arena, known);
             continue;
         }
         // Each layer alone fits; together they may leave gaps.
@@ -142,7 +144,7 @@ fn layers(
             && last > 0
         {
             arena = Some(last.saturating_sub(excess));
-            drafts = within(program, drafts, arena);
+            drafts = within(program, drafts, arena, known);
             continue;
         }
         // Not all layers of one form pay in one code, so that all take more than was thought.
@@ -178,9 +180,10 @@ fn within(
     program: &Program,
     drafts: Vec<Vec<(Price, Draft)>>,
     arena: Option<u64>,
+    known: &ram::Known,
 ) -> Vec<Vec<(Price, Draft)>> {
     let candidates: Vec<Vec<ram::Candidate>> = drafts.iter().map(|drafts| candidates(drafts)).collect();
-    let fitting = ram::fitting(program, &candidates, arena);
+    let fitting = ram::fitting(program, &candidates, arena, known);
     let kept = |(drafts, fits): (Vec<(Price, Draft)>, Vec<bool>)| {
         drafts.into_iter().zip(fits).filter_map(|(draft, fits)| fits.then_some(draft)).collect()
     };
@@ -188,7 +191,11 @@ fn within(
 }
 
 fn candidates(drafts: &[(Price, Draft)]) -> Vec<ram::Candidate<'_>> {
-    drafts.iter().map(|(price, draft)| ram::Candidate { cycles: price.cycles, nest: &draft.nest }).collect()
+    let of = |draft| {
+        let (Price { cycles, body, .. }, Draft { nest, .. }): &(Price, Draft) = draft;
+        ram::Candidate { cycles: *cycles, nest, body }
+    };
+    drafts.iter().map(of).collect()
 }
 
 /// What the budget is charged for each draft: where it is not the user's, weights that an algorithm transforms

@@ -5,6 +5,8 @@
 //! makes them faster.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use ir::loops::{Nest, Program};
 use lowering::memory::{Needs, place};
@@ -22,12 +24,23 @@ pub struct Candidate<'a> {
     pub cycles: u64,
     /// What the layer becomes.
     pub nest: &'a Nest,
+    /// A digest of all of that but what its constants hold.
+    pub body: &'a [u8; 32],
 }
+
+/// What layers have been found to need, by number and body.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<BTreeMap<(usize, [u8; 32]), u64>>);
 
 /// For each layer, whether each of its drafts keeps to an arena of `budget` bytes, or without one to about the smallest
 /// arena that no layer has to be much slower for. Where none does, the one stays that needs the least.
-pub fn fitting(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>) -> Vec<Vec<bool>> {
-    let layers = Layers { program, needs: Needs::new(program), drafts: layers };
+pub fn fitting(
+    program: &Program,
+    layers: &[Vec<Candidate>],
+    budget: Option<u64>,
+    known: &Known,
+) -> Vec<Vec<bool>> {
+    let layers = Layers { program, needs: Needs::new(program), drafts: layers, known };
     let budget = budget.unwrap_or_else(|| {
         let least = layers.least(Those::Fast).bytes;
         least + least / LARGER_BY_PART
@@ -37,9 +50,9 @@ pub fn fitting(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>
 
 /// The layer that needs the most, with the drafts that need the least: of all, or without a budget of those that are about the
 /// fastest.
-pub fn peak(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>) -> Peak {
+pub fn peak(program: &Program, layers: &[Vec<Candidate>], budget: Option<u64>, known: &Known) -> Peak {
     let those = if budget.is_some() { Those::All } else { Those::Fast };
-    Layers { program, needs: Needs::new(program), drafts: layers }.least(those)
+    Layers { program, needs: Needs::new(program), drafts: layers, known }.least(those)
 }
 
 /// Bytes of the arena where layers become these nests; `None` where one of them is not legal.
@@ -74,6 +87,7 @@ struct Layers<'a> {
     program: &'a Program,
     needs: Needs<'a>,
     drafts: &'a [Vec<Candidate<'a>>],
+    known: &'a Known,
 }
 
 impl Layers<'_> {
@@ -118,6 +132,17 @@ impl Layers<'_> {
     }
 
     fn together(&self, number: usize, draft: usize) -> u64 {
+        let known = || self.known.0.lock().expect("nobody panics here");
+        let key = (number, *self.drafts[number][draft].body);
+        if let Some(bytes) = known().get(&key) {
+            return *bytes;
+        }
+        let bytes = self.found_together(number, draft);
+        known().insert(key, bytes);
+        bytes
+    }
+
+    fn found_together(&self, number: usize, draft: usize) -> u64 {
         let mut nest = self.drafts[number][draft].nest.clone();
         match passes::loops::legalize(&mut nest) {
             Ok(()) => self.needs.together(number, &nest),
@@ -156,13 +181,13 @@ mod tests {
         let staged = parse_nest(STAGED).expect("a nest");
         let [first, second] = [0, 1].map(|number| &program.layers[number].nest);
         let drafts = [
-            vec![Candidate { cycles: 100, nest: first }],
+            vec![Candidate { cycles: 100, nest: first, body: &[0; 32] }],
             vec![
-                Candidate { cycles: cycles[0], nest: second },
-                Candidate { cycles: cycles[1], nest: &staged },
+                Candidate { cycles: cycles[0], nest: second, body: &[1; 32] },
+                Candidate { cycles: cycles[1], nest: &staged, body: &[2; 32] },
             ],
         ];
-        super::fitting(&program, &drafts, budget)
+        super::fitting(&program, &drafts, budget, &Known::default())
     }
 
     #[test]

@@ -174,9 +174,7 @@ impl Draft {
     }
 
     fn applied(&self, steps: &str) -> Result<Nest, Diagnostic> {
-        let mut nest = self.nest.clone();
-        Schedule::parse_steps(steps)?.apply_to(&mut nest, &mut |_, _| {})?;
-        Ok(nest)
+        Schedule::parse_steps(steps)?.applied_to(&self.nest)
     }
 }
 

@@ -23,17 +23,20 @@
 //! Without more the shift is a multiple of four, so that layers agree, where such a one is proven; else the greatest that all channels
 //! have. A smaller multiplier lowers that of the others: six to eight bits are mostly exact. `short-requantize shift 7` asks for one; `common-shift` finds the one that several rescalings, or layers, have in common.
 
+mod known;
+
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
 use ir::loops::{BufferId, Expr, Index, LocalId, Nest, Prim, Stmt};
 
+use self::known::{Answer, Question};
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels, Peers, Tables};
 use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
 use crate::proofs::multiples::{Difference, differences};
-use crate::proofs::short_forms::{self, Cost, Found, Query, Wanted};
+use crate::proofs::short_forms::{self, Cost, Query, Wanted};
 use crate::proofs::thresholds::Rescale;
 
 /// The step.
@@ -205,12 +208,27 @@ impl Site {
     }
 
     /// A form for all channels and what it takes, or how many channels have none.
-    fn form(&self, nest: &Nest, all: &Rescalings, shift: Option<i32>) -> Result<(Found, Cost), usize> {
+    fn form(&self, nest: &Nest, all: &Rescalings, shift: Option<i32>) -> Answer {
+        let offset_is_free = all.channels.offset_is_free(nest);
+        let channel = |(channel, multiplier): (&Option<Channel>, &Multiplier)| {
+            let Channel { accumulator: Interval { low, high }, factor } = (*channel)?;
+            Some((low, high, factor, (multiplier.value, multiplier.shift)))
+        };
+        let question = Question {
+            channels: all.channels.of.iter().zip(&all.multipliers).map(channel).collect(),
+            clamp: (self.zero, self.min, self.max),
+            offset_is_free,
+            most: self.literal(all),
+            shift,
+        };
+        known::answer(question, || self.find(all, offset_is_free, shift))
+    }
+
+    fn find(&self, all: &Rescalings, offset_is_free: bool, shift: Option<i32>) -> Answer {
         let channels = &all.channels;
         let (Some(wanted), Some(saturation)) = (self.wanted(all), channels.saturation()) else {
             return Err(channels.number());
         };
-        let offset_is_free = channels.offset_is_free(nest);
         let query = Query {
             wanted: &wanted,
             limits: saturation.limits,

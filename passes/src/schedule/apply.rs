@@ -74,6 +74,20 @@ impl Schedule {
         Ok(())
     }
 
+    /// What the steps for a nest make of it.
+    pub fn applied_to(&self, nest: &Nest) -> Result<Nest, Diagnostic> {
+        let mut changed = nest.clone();
+        for group in self.groups().1.iter().filter(|group| group.scope.fits(Kind::Layer, &nest.name)) {
+            for choice in group.below.iter().flat_map(Line::choices) {
+                match &choice.steps[..] {
+                    [only] => apply_step(only, &mut changed)?, // Nobody needs what a refusal leaves.
+                    _ => drop(choice.apply(&mut changed)?),
+                }
+            }
+        }
+        Ok(changed)
+    }
+
     /// What stands before the first scope, and the scopes.
     pub(super) fn groups(&self) -> (&[Line], Vec<Group<'_>>) {
         let is_scope = |at: &usize| matches!(self.lines[*at].content, Content::Scope(_));
@@ -202,11 +216,7 @@ impl Choice {
     /// Applies the first legal step to a nest and gives it; if none is, the reasons of all are given.
     pub fn apply(&self, nest: &mut Nest) -> Result<&Step, Diagnostic> {
         let what = format!("layer `{}`", nest.name);
-        self.first(&what, nest, &|step, changed| {
-            step::apply(step, changed)?;
-            check(step, &changed.name, cfg!(debug_assertions).then(|| verify(changed)));
-            Ok(())
-        })
+        self.first(&what, nest, &apply_step)
     }
 
     /// As [`Self::apply`], to a part of a program.
@@ -240,6 +250,13 @@ impl Choice {
         let error = all_reasons(refused);
         Err(Diagnostic { message: format!("{what}: {}", error.message), place: Some(self.place), ..error })
     }
+}
+
+/// Applies one step; a nest that refuses it may be left half changed.
+fn apply_step(step: &Step, nest: &mut Nest) -> Result<(), Diagnostic> {
+    step::apply(step, nest)?;
+    check(step, &nest.name, cfg!(debug_assertions).then(|| verify(nest)));
+    Ok(())
 }
 
 /// Why none of the alternatives is legal, and what of each would be.
