@@ -1,5 +1,7 @@
 //! One layer: a loop nest becomes a function, or several nests one function with parameters.
 
+use std::sync::Arc;
+
 use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Nest};
 
@@ -9,9 +11,9 @@ use crate::frame::Home;
 use crate::isa::Extension;
 use crate::mir::{Function, Word};
 use crate::regalloc::{Allocator, Assigned, Belady, Check, Regalloc2, assign};
-use crate::schedule::Scheduler;
 use crate::schedule::settle::settle;
 pub use crate::schedule::{ORDERS, Order};
+use crate::schedule::{Ordered, Scheduler};
 use crate::select::{Member, Offsets, select_shared};
 
 /// What every function of a program is compiled for.
@@ -61,8 +63,18 @@ pub struct Cost {
     pub bytes: usize,
     /// The constants that it reads; of those that lie together the first.
     pub constants: Vec<BufferId>,
-    /// What each order costs with the first allocator, cycles and bytes, as far as that is known.
-    orders: Vec<(Order, (u64, usize))>,
+    /// What each order costs with the first allocator, as far as that is known.
+    orders: Vec<Tried>,
+}
+
+/// What an order costs with the first allocator.
+#[derive(Clone, Debug)]
+struct Tried {
+    order: Order,
+    /// The groups of each block in this order.
+    blocks: Arc<[Ordered]>,
+    /// Cycles and bytes.
+    price: (u64, usize),
 }
 
 /// What code costs that [`compile`] makes, up to its check. What `known` says of the same nest with fewer orders or allocators is not
@@ -157,36 +169,52 @@ struct Contest<'a> {
     /// The code, unless only its price was known.
     code: Option<Assigned>,
     /// What orders cost with the first allocator.
-    orders: Vec<(Order, (u64, usize))>,
+    orders: Vec<Tried>,
 }
 
 impl<'a> Contest<'a> {
     /// Orders and allocators for a function, of which some orders may be `known`.
-    fn held(function: &Function, symbol: &'a str, options: Options, known: &[(Order, (u64, usize))]) -> Self {
+    fn held(function: &Function, symbol: &'a str, options: Options, known: &[Tried]) -> Self {
         let mut contest = Contest { symbol, options, best: None, code: None, orders: Vec::new() };
         let scheduler = Scheduler::new(function, options.core);
         let (first, further) = options.allocators.split_first().expect("there is an allocator");
         let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
         for order in options.orders.iter().filter(|order| only || order.suits(options.core)) {
             let before = contest.best;
-            let price = match known.iter().find(|(known, _)| known == order) {
-                Some((_, price)) => contest.enter_known(*price),
-                None => contest.enter(&scheduler.run(*order), *first),
-            };
-            contest.orders.push((*order, price));
+            contest.try_order(*order, &scheduler, *first, known);
             if contest.best != before {
                 winner = *order;
             }
         }
         // An order that is better with one allocator is so with others, as a rule: not all pairs are tried.
+        let tried = |order: Order| contest.orders.iter().find(move |tried| tried.order == order).cloned();
+        let source = Some(Order::SOURCE).filter(|source| winner != *source);
+        let orders: Vec<Tried> = source.into_iter().chain([winner]).filter_map(tried).collect();
         for allocator in further {
-            let source =
-                options.orders.iter().find(|order| **order == Order::SOURCE && winner != Order::SOURCE);
-            for order in source.into_iter().chain([&winner]) {
-                contest.enter(&scheduler.run(*order), *allocator);
+            for Tried { blocks, .. } in &orders {
+                contest.enter(&scheduler.function(blocks), *allocator);
             }
         }
         contest
+    }
+
+    /// Enters an order with an allocator, unless it is known or comes to the same as one before.
+    fn try_order(&mut self, order: Order, scheduler: &Scheduler, allocator: &dyn Allocator, known: &[Tried]) {
+        if let Some(known) = known.iter().find(|known| known.order == order) {
+            self.enter_known(known.price);
+            self.orders.push(known.clone());
+            return;
+        }
+        let before: Vec<(Order, &[Ordered])> =
+            self.orders.iter().map(|tried| (tried.order, &tried.blocks[..])).collect();
+        let blocks = scheduler.ordered(order, &before);
+        let same = |(a, b): (&Ordered, &Ordered)| a.nodes == b.nodes;
+        let is_same = |tried: &&Tried| tried.blocks.iter().zip(&blocks).all(same);
+        let price = match self.orders.iter().find(is_same) {
+            Some(tried) => tried.price,
+            None => self.enter(&scheduler.function(&blocks), allocator),
+        };
+        self.orders.push(Tried { order, blocks: blocks.into(), price });
     }
 
     /// The price of the code that an allocator makes of a function.
@@ -197,11 +225,10 @@ impl<'a> Contest<'a> {
         self.price(assigned).min(self.price(settled))
     }
 
-    fn enter_known(&mut self, price: (u64, usize)) -> (u64, usize) {
+    fn enter_known(&mut self, price: (u64, usize)) {
         if self.best.is_none_or(|best| price < best) {
             (self.best, self.code) = (Some(price), None);
         }
-        price
     }
 
     fn price(&mut self, assigned: Assigned) -> (u64, usize) {

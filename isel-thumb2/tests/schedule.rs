@@ -130,7 +130,7 @@ fn no_more_values_live_than_the_limit_allows() {
             for (style, core) in
                 [(Style::Grouped, &CortexM4 as &dyn Core), (Style::Soonest, &CortexM7 as &dyn Core)]
             {
-                let order = list::order(&graph, &function.blocks[0], core, style, limit);
+                let order = list::order(&graph, &function.blocks[0], core, style, limit).nodes;
                 let most = most_live(&graph, &order);
                 assert!(most <= limit, "{rows}x{columns} {style:?}: {most} values of {limit}");
             }
@@ -141,7 +141,7 @@ fn no_more_values_live_than_the_limit_allows() {
 /// The positions of loads and stores in the order that the scheduler makes of a block.
 fn positions(function: &Function, style: Style) -> Vec<usize> {
     let core: &dyn Core = &CortexM7;
-    list::order(&graph(function), &function.blocks[0], core, style, 14)
+    list::order(&graph(function), &function.blocks[0], core, style, 14).nodes
 }
 
 /// Stores the result of a long chain, then loads: from there, or from beside it.

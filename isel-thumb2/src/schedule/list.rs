@@ -26,8 +26,24 @@ const MOST_TRIED: usize = 6;
 /// What decides where the block goes on waits until so few groups are left.
 const LAST: usize = 4;
 
+/// An order of the groups of a block.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    /// All groups.
+    pub nodes: Vec<NodeId>,
+    /// Whether the limit has kept a group back; where it has not, every higher one leads to the same order.
+    pub is_limited: bool,
+}
+
+impl Ordered {
+    /// The order of the block.
+    pub fn as_they_are(n_groups: usize) -> Self {
+        Self { nodes: (0..n_groups).collect(), is_limited: false }
+    }
+}
+
 /// An order for a block in which no more than `limit` values are in registers, where there is one to be found.
-pub fn order(graph: &Graph, block: &Block, core: &dyn Core, style: Style, limit: u32) -> Vec<NodeId> {
+pub fn order(graph: &Graph, block: &Block, core: &dyn Core, style: Style, limit: u32) -> Ordered {
     let mut list = List::new(graph, block, core, limit);
     while list.order.len() < graph.nodes.len() {
         let next = match style {
@@ -36,13 +52,14 @@ pub fn order(graph: &Graph, block: &Block, core: &dyn Core, style: Style, limit:
         };
         list.run(next);
     }
-    list.order
+    Ordered { nodes: list.order, is_limited: list.is_limited }
 }
 
 struct List<'a> {
     graph: &'a Graph,
     block: &'a Block,
     limit: u32,
+    is_limited: bool,
     machine: Box<dyn Machine>,
     pressure: Pressure,
     /// Groups before each that have not run.
@@ -72,6 +89,7 @@ impl<'a> List<'a> {
             graph,
             block,
             limit,
+            is_limited: false,
             machine: core.machine(),
             pressure: Pressure::new(graph),
             waits,
@@ -115,8 +133,13 @@ impl<'a> List<'a> {
         now.into_iter().map(candidate).partition(|candidate| candidate.effect.net <= 0)
     }
 
-    fn fits(&self, candidate: &Candidate) -> bool {
-        self.pressure.n_live().saturating_add_signed(candidate.effect.peak) <= self.limit
+    /// Those for which there are registers.
+    fn fitting(&mut self, starts: &[Candidate]) -> Vec<Candidate> {
+        let n_live = self.pressure.n_live();
+        let fits = |start: &Candidate| n_live.saturating_add_signed(start.effect.peak) <= self.limit;
+        let fitting: Vec<Candidate> = starts.iter().copied().filter(fits).collect();
+        self.is_limited |= fitting.len() < starts.len();
+        fitting
     }
 
     fn loads(&self, candidate: &Candidate) -> bool {
@@ -126,7 +149,7 @@ impl<'a> List<'a> {
     fn next_grouped(&mut self) -> NodeId {
         let (mut steps, starts) = self.candidates();
         let after_load = self.order.last().is_some_and(|last| self.graph.nodes[*last].loads);
-        let fitting: Vec<Candidate> = starts.iter().copied().filter(|start| self.fits(start)).collect();
+        let fitting = self.fitting(&starts);
         if after_load {
             let loads = steps.iter().chain(&fitting).copied();
             let loads: Vec<Candidate> = loads.filter(|candidate| self.loads(candidate)).collect();
@@ -149,7 +172,7 @@ impl<'a> List<'a> {
 
     fn next_soonest(&mut self) -> NodeId {
         let (mut steps, starts) = self.candidates();
-        let fitting: Vec<Candidate> = starts.iter().copied().filter(|start| self.fits(start)).collect();
+        let fitting = self.fitting(&starts);
         steps.sort_by_key(|step| (step.effect.net, step.node));
         steps.truncate(MOST_TRIED);
         let mut tried: Vec<NodeId> = steps.iter().map(|step| step.node).collect();

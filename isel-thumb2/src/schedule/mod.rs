@@ -10,10 +10,13 @@ pub mod list;
 pub mod pressure;
 pub mod settle;
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use crate::cores::Core;
-use crate::mir::Function;
+use crate::mir::{Block, Function};
 use graph::Graph;
-pub use list::Style;
+pub use list::{Ordered, Style};
 use pressure::Liveness;
 
 /// The registers that allocation has.
@@ -70,26 +73,66 @@ impl Style {
 /// Blocks with what their order depends on, found once for all orders.
 pub struct Scheduler<'a> {
     function: &'a Function,
-    graphs: Vec<Graph>,
+    /// Once an order asks for them.
+    graphs: OnceCell<Vec<Graph>>,
     core: &'a dyn Core,
 }
 
 impl<'a> Scheduler<'a> {
     /// Looks at a function.
     pub fn new(function: &'a Function, core: &'a dyn Core) -> Self {
-        let liveness = Liveness::new(function);
-        let graph = |(at, block)| Graph::new(block, &|reg| liveness.lives_out(at, reg), &function.parked);
-        Self { function, graphs: function.blocks.iter().enumerate().map(graph).collect(), core }
+        Self { function, graphs: OnceCell::new(), core }
     }
 
     /// The function with its blocks in an order.
     pub fn run(&self, order: Order) -> Function {
-        let mut function = self.function.clone();
-        let Some(style) = order.style else { return function };
-        for ((block, graph), old) in function.blocks.iter_mut().zip(&self.graphs).zip(&self.function.blocks) {
-            let order = list::order(graph, old, self.core, style, order.limit);
-            block.groups = order.into_iter().map(|node| old.groups[node].clone()).collect();
+        self.function(&self.ordered(order, &[])).into_owned()
+    }
+
+    /// How an order has the groups of each block. What `known` says of lower limits is not found out again.
+    pub fn ordered(&self, order: Order, known: &[(Order, &[Ordered])]) -> Vec<Ordered> {
+        let blocks = self.function.blocks.iter().enumerate();
+        let Some(style) = order.style else {
+            return blocks.map(|(_, block)| Ordered::as_they_are(block.groups.len())).collect();
+        };
+        let lower =
+            known.iter().filter(|(known, _)| known.style == order.style && known.limit <= order.limit);
+        let lower: Vec<&[Ordered]> = lower.map(|(_, blocks)| *blocks).collect();
+        let graphs = self.graphs();
+        let of_block = |(at, block): (usize, &Block)| match lower.iter().find(|blocks| !blocks[at].is_limited)
+        {
+            Some(blocks) => blocks[at].clone(),
+            None => list::order(&graphs[at], block, self.core, style, order.limit),
+        };
+        blocks.map(of_block).collect()
+    }
+
+    /// The function with the groups of each block in such an order.
+    pub fn function(&self, ordered: &[Ordered]) -> Cow<'a, Function> {
+        if ordered.iter().all(|ordered| ordered.nodes.is_sorted()) {
+            return Cow::Borrowed(self.function);
         }
-        function
+        let block = |(ordered, old): (&Ordered, &Block)| Block {
+            params: old.params.clone(),
+            groups: ordered.nodes.iter().map(|node| old.groups[*node].clone()).collect(),
+            end: old.end.clone(),
+            count: old.count,
+        };
+        Cow::Owned(Function {
+            blocks: ordered.iter().zip(&self.function.blocks).map(block).collect(),
+            n_regs: self.function.n_regs,
+            parked: self.function.parked.clone(),
+            parameters: self.function.parameters.clone(),
+            counts: self.function.counts.clone(),
+        })
+    }
+
+    fn graphs(&self) -> &[Graph] {
+        self.graphs.get_or_init(|| {
+            let liveness = Liveness::new(self.function);
+            let graph =
+                |(at, block)| Graph::new(block, &|reg| liveness.lives_out(at, reg), &self.function.parked);
+            self.function.blocks.iter().enumerate().map(graph).collect()
+        })
     }
 }
