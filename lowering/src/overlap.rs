@@ -97,22 +97,33 @@ impl Touches {
 /// The greatest distance that is fine together with all smaller ones.
 fn up_to<'a>(left: impl Iterator<Item = &'a u32>, first_store: impl Iterator<Item = &'a u32>) -> i64 {
     // By byte: when it and all before it are left.
-    let mut all_left = Vec::new();
-    for tick in left {
-        all_left.push((*tick).max(all_left.last().copied().unwrap_or(0)));
-    }
-    let (len, mut least, mut bytes) = (all_left.len() as i64, None, first_store.enumerate().peekable());
-    while let Some((at, tick)) = bytes.next() {
-        if bytes.peek().is_some_and(|(_, next)| *next == tick) {
-            continue; // The next byte says more.
-        }
+    let mut latest = 0;
+    let all_left: Vec<u32> = left
+        .map(|tick| {
+            latest = latest.max(*tick);
+            latest
+        })
+        .collect();
+    let Some(last) = all_left.len().checked_sub(1) else { return 0 };
+    let mut least = None;
+    let mut look = |at: i64, tick: u32| {
         // Byte `at` may lie on those bytes that are left with all before them, and further back.
-        let is_left = |byte: i64| byte < 0 || all_left[byte.min(len - 1) as usize] <= *tick;
-        if len > 0 && !is_left(least.map_or(len, |least: i64| least + at as i64)) {
-            least = Some(all_left.partition_point(|left| left <= tick) as i64 - 1 - at as i64);
+        let limit = least.map_or(last as i64, |least: i64| least + at);
+        if limit >= 0 && all_left[last.min(limit as usize)] > tick {
+            least = Some(all_left.partition_point(|left| *left <= tick) as i64 - 1 - at);
+        }
+    };
+    let mut now = None;
+    for (at, tick) in (0..).zip(first_store) {
+        // Of bytes with one tick the last says the most.
+        if let Some((at, before)) = now.replace((at, *tick))
+            && before != *tick
+        {
+            look(at, before);
         }
     }
-    least.unwrap_or(len)
+    now.into_iter().for_each(|(at, tick)| look(at, tick));
+    least.unwrap_or(all_left.len() as i64)
 }
 
 /// A step of the walk: statements that are one tick, or a loop around several.

@@ -91,9 +91,9 @@ impl<'a> Scheduler<'a> {
 
     /// How an order has the groups of each block. What `known` says of lower limits is not found out again.
     pub fn ordered(&self, order: Order, known: &[(Order, &[Ordered])]) -> Vec<Ordered> {
-        let blocks = self.function.blocks.iter().enumerate();
+        let blocks = self.function.blocks.iter();
         let Some(style) = order.style else {
-            return blocks.map(|(_, block)| Ordered::as_they_are(block.groups.len())).collect();
+            return blocks.map(|block| Ordered::as_they_are(block.groups.len())).collect();
         };
         let lower =
             known.iter().filter(|(known, _)| known.style == order.style && known.limit <= order.limit);
@@ -104,7 +104,7 @@ impl<'a> Scheduler<'a> {
             Some(blocks) => blocks[at].clone(),
             None => list::order(&graphs[at], block, self.core, style, order.limit),
         };
-        blocks.map(of_block).collect()
+        blocks.enumerate().map(of_block).collect()
     }
 
     /// The function with the groups of each block in such an order.

@@ -44,6 +44,9 @@ impl Uniform {
     }
 }
 
+/// A register: its local, and the variable that each index is.
+type Register = (LocalId, Vec<Option<VarId>>);
+
 /// What the body says of its loops and registers.
 struct Facts<'n> {
     nest: &'n Nest,
@@ -60,7 +63,7 @@ struct Facts<'n> {
     /// Dimensions that something else than a variable indexes, too.
     mixed: BTreeSet<Dim>,
     /// For each variable the locals that its loops give new values and that begin outside, with the variables of their indices.
-    set: BTreeMap<VarId, BTreeSet<(LocalId, Vec<Option<VarId>>)>>,
+    set: BTreeMap<VarId, BTreeSet<Register>>,
 }
 
 impl<'n> Facts<'n> {
@@ -184,7 +187,7 @@ impl<'n> Facts<'n> {
         let has = |(dim, uses): (&Dim, &BTreeSet<(VarId, Vec<VarId>)>)| {
             among.dims.contains(dim) || uses.iter().all(|(other, _)| *other != var)
         };
-        let is_own = |(local, vars): &(LocalId, Vec<Option<VarId>>)| {
+        let is_own = |(local, vars): &Register| {
             let along = |(dim, index): (usize, &Option<VarId>)| {
                 *index == Some(var) && among.dims.contains(&(*local, dim))
             };

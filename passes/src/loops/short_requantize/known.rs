@@ -10,9 +10,8 @@ use crate::proofs::short_forms::{Cost, Found};
 /// All that decides which form is found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Question {
-    /// For each channel the least and the greatest accumulator, what it arrives multiplied by, and its multiplier and shift; `None`
-    /// for those that nothing uses.
-    pub channels: Vec<Option<(i64, i64, i32, (i32, i32))>>,
+    /// What is asked for each channel; `None` for those that nothing uses.
+    pub channels: Vec<Option<Numbers>>,
     /// What is added, the least and the greatest result.
     pub clamp: (i32, i32, i32),
     /// Whether an offset can be part of an initial value.
@@ -22,6 +21,9 @@ pub struct Question {
     /// The shift that is asked for.
     pub shift: Option<i32>,
 }
+
+/// The least and the greatest accumulator of a channel, what it arrives multiplied by, and its multiplier and shift.
+pub type Numbers = (i64, i64, i32, (i32, i32));
 
 /// A form for all channels and what it takes, or how many channels have none.
 pub type Answer = Result<(Found, Cost), usize>;
