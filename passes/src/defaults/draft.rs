@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ir::diag::Diagnostic;
-use ir::loops::{BufferId, Init, Loop, Nest, Role};
+use ir::loops::walk::blocks;
+use ir::loops::{BufferId, Init, Loop, Nest, Role, Stmt, VarId};
 use ir::ty::Ty;
 
 use crate::loops::edit::{axes_within, loops, visit_loads};
@@ -24,6 +25,9 @@ pub struct Draft {
     /// The lines of the schedule, each with one step or several.
     pub lines: Vec<String>,
 }
+
+/// Stores of a copy that is repeated in full, for each step that a copy is repeated for.
+const MANY_STORES: u32 = 8;
 
 /// That a step of a draft is not legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +126,20 @@ impl Draft {
         Ok(())
     }
 
+    /// The same, and repeats loops around in full as long as that makes few stores in all.
+    pub fn fill_in_full(&mut self, steps: impl Into<String>, most: u32) -> Result<(), Stuck> {
+        let before = self.loop_names();
+        self.fill(steps, most)?;
+        let made: Vec<String> = self.loop_names().into_iter().filter(|name| !before.contains(name)).collect();
+        for name in made.iter().rev().filter(|name| !self.is_innermost(name)).cloned().collect::<Vec<_>>() {
+            let stores = self.axis(&name).map_or(0, |l| stores_of(&self.nest.body, l.var));
+            if stores <= MANY_STORES * most {
+                self.attempt(format!("unroll {name}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps of the tables only what is read, and in as few bytes as its values need.
     pub fn shrink_tables(&mut self) {
         let is_narrow = |nest: &Nest, buffer: &BufferId| {
@@ -176,6 +194,25 @@ impl Draft {
     fn applied(&self, steps: &str) -> Result<Nest, Diagnostic> {
         Schedule::parse_steps(steps)?.applied_to(&self.nest)
     }
+}
+
+/// The stores that the code would have for a loop that is repeated in full.
+fn stores_of(block: &[Stmt], var: VarId) -> u32 {
+    let of_stmt = |stmt: &Stmt| match stmt {
+        Stmt::For(l, body) if l.var == var => l.extent * stores(body),
+        _ => blocks(stmt).into_iter().map(|block| stores_of(block, var)).sum(),
+    };
+    block.iter().map(of_stmt).sum()
+}
+
+/// The stores that the code has.
+fn stores(block: &[Stmt]) -> u32 {
+    let of_stmt = |stmt: &Stmt| match stmt {
+        Stmt::For(l, body) => stores(body) * if l.unroll { l.extent } else { 1 },
+        Stmt::Store(..) => 1,
+        _ => 0,
+    };
+    block.iter().map(of_stmt).sum()
 }
 
 /// The constants that the body reads.

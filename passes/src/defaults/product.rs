@@ -313,7 +313,11 @@ impl Product<'_> {
                 .try_for_each(|at| draft.fill(format!("{step}{at}"), self.traits.unrolled_copies))?;
         } else {
             let fill = |at: &String| format!("{step}{at}{order}{pad}");
-            places.iter().try_for_each(|at| draft.fill(fill(at), self.traits.unrolled_copies))?;
+            let copies = self.traits.unrolled_copies;
+            places.iter().try_for_each(|at| match self.data {
+                Data::Windows => draft.fill_in_full(fill(at), copies),
+                _ => draft.fill(fill(at), copies),
+            })?;
         }
         if self.weights == Weights::Pairs {
             for channels in &parts.channels {
