@@ -15,6 +15,8 @@ pub struct Core {
     panel: (f64, f64),
     /// Gathering an element of a window.
     gather: f64,
+    /// Widening an element in order: windows are then read in place, which is the cheaper way for some.
+    widen: f64,
     /// Two outputs of a depthwise convolution of 3x3, stride 1, and what is around a row.
     window3: (f64, f64),
     /// One output of the same with stride 2.
@@ -48,6 +50,7 @@ static M4: Core = Core {
     lean: (8.0, 35.0),
     panel: (2.75, 22.0),
     gather: 1.2,
+    widen: 1.35,
     window3: (24.75, 16.0),
     window3_strided: 15.3,
     windows: [[0.92, 1.20], [0.70, 0.85]],
@@ -62,6 +65,7 @@ static M7: Core = Core {
     lean: (4.0, 33.0),
     panel: (2.0, 22.0),
     gather: 1.2,
+    widen: 0.95,
     window3: (20.2, 9.0),
     window3_strided: 13.4,
     windows: [[1.37, 1.80], [0.9, 1.1]],
@@ -75,7 +79,13 @@ impl Core {
     /// Cycles of a layer.
     pub fn cycles(&self, work: &Work) -> f64 {
         match *work {
-            Work::Product { pixels, depth, outputs, window } => self.product(pixels, depth, outputs, window),
+            Work::Product { pixels, depth, outputs, size: 1, .. } => self.product(pixels, depth, outputs),
+            Work::Product { pixels, depth, outputs, size, stride } => {
+                let gathered = self.product(pixels, depth, outputs) + self.gather * (pixels * depth) as f64;
+                let padded = size * (depth / size).next_multiple_of(2);
+                let read = pixels * stride * stride * depth / (size * size);
+                gathered.min(self.sums(pixels, padded, outputs) + self.widen * read as f64)
+            }
             Work::Depthwise { rows, columns, channels, size, stride } => {
                 let pixels = (rows * columns) as f64;
                 let plane = self.plane * pixels * (stride * stride) as f64;
@@ -94,17 +104,24 @@ impl Core {
         }
     }
 
-    fn product(&self, pixels: usize, depth: usize, outputs: usize, window: bool) -> f64 {
-        let padded = depth.next_multiple_of(4) as f64;
-        let line = |(slope, around): (f64, f64)| slope * padded + around;
+    /// A product whose pixels are widened into panels.
+    fn product(&self, pixels: usize, depth: usize, outputs: usize) -> f64 {
+        let padded = depth.next_multiple_of(4);
+        self.sums(pixels, padded, outputs) + pixels.div_ceil(2) as f64 * line(self.panel, padded)
+    }
+
+    fn sums(&self, pixels: usize, depth: usize, outputs: usize) -> f64 {
         let blocks = (pixels.div_ceil(2) * outputs.div_ceil(4)) as f64;
-        let sums = blocks * line(self.product).min(line(self.lean));
-        let gathered = if window { self.gather * (pixels * depth) as f64 } else { 0.0 };
-        sums + pixels.div_ceil(2) as f64 * line(self.panel) + gathered
+        blocks * line(self.product, depth).min(line(self.lean, depth))
     }
 
     fn rows3(&self, rows: usize, columns: usize) -> f64 {
         let (pair, around) = self.window3;
         rows as f64 * (pair * columns.div_ceil(2) as f64 + around)
     }
+}
+
+/// So much for each product, and so much around them.
+fn line((slope, around): (f64, f64), depth: usize) -> f64 {
+    slope * depth as f64 + around
 }

@@ -28,8 +28,10 @@ pub enum Work {
         depth: usize,
         /// Output channels.
         outputs: usize,
-        /// Whether a window of several pixels is read.
-        window: bool,
+        /// Rows and columns of the window.
+        size: usize,
+        /// Input pixels between neighbouring outputs.
+        stride: usize,
     },
     /// Channel by channel, over a square window.
     Depthwise {
@@ -122,7 +124,7 @@ impl Builder {
         let taps = size * size * depth;
         self.weighted(rng, op.into(), (&[outputs, size, size, depth], 0), taps, relu);
         let [_, rows, columns, _] = self.shape();
-        self.layers.push(Work::Product { pixels: rows * columns, depth: taps, outputs, window: size > 1 });
+        self.layers.push(Work::Product { pixels: rows * columns, depth: taps, outputs, size, stride });
     }
 
     fn depthwise(&mut self, rng: &mut Rng, size: usize, stride: usize) {
