@@ -23,7 +23,7 @@ use passes::schedule::Schedule;
 use self::choose::{Chosen, Form, Limit, Price, Wish, choose};
 use self::formats::Formatted;
 use self::price::Pricer;
-use self::share::Groups;
+use self::share::{Groups, Sharing};
 use crate::flash::weights;
 use crate::pipeline::Budget;
 use crate::ram;
@@ -124,6 +124,7 @@ fn layers(
     let (mut arena, mut has_small) = (most, false);
     let (mut room, mut attempts) = (flash, 0);
     let mut drafts = within(program, drafts, arena, known);
+    let shared = share::Known::default();
     let (chosen, groups) = loop {
         let charges = charges(&drafts, in_full);
         let chosen = choose(&charges, room);
@@ -148,7 +149,7 @@ fn layers(
             continue;
         }
         // Not all layers of one form pay in one code, so that all take more than was thought.
-        let groups = groups(&drafts, &chosen, pricer.options());
+        let groups = groups(&drafts, &chosen, pricer, &shared);
         let excess = flash.excess(chosen.flash, bytes(&charges, &chosen, &groups));
         if excess == 0 || attempts == MOST_ATTEMPTS {
             break (chosen, groups);
@@ -237,20 +238,20 @@ fn wishes(program: &Program) -> [Wish; 2] {
 }
 
 /// Which layers of one form share their code, as that pays.
-fn groups(drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, options: layer::Options) -> Groups {
+fn groups(drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, pricer: &Pricer, known: &share::Known) -> Groups {
     let (mut alike, mut nests) = (BTreeMap::<Form, Vec<usize>>::new(), BTreeMap::new());
     for (layer, chosen) in chosen.drafts.iter().enumerate() {
         if let Some(chosen) = chosen {
             let (price, draft) = &drafts[layer][*chosen];
             let mut nest = draft.nest.clone();
             passes::loops::legalize(&mut nest).expect("code has been made of it");
-            nests.insert(layer, nest);
+            nests.insert(layer, (price.body, nest));
             alike.entry(price.form).or_default().push(layer);
         }
     }
     let code = |layer: usize| chosen.drafts[layer].map_or(0, |at| drafts[layer][at].0.code);
     let (kinds, single): (Vec<Vec<usize>>, _) = alike.into_values().partition(|layers| layers.len() > 1);
-    let mut groups = share::groups(&nests, kinds, chosen.rate, options);
+    let mut groups = Sharing { nests: &nests, rate: chosen.rate, pricer, known }.groups(kinds);
     for layers in single {
         groups.bytes += layers.iter().map(|layer| code(*layer)).sum::<usize>();
         groups.layers.push(layers);

@@ -12,7 +12,7 @@
 //! Loops in which nothing is written are one tick, and those in which nothing is read: the clock is as fine as the answer
 //! needs it. A nest that takes more steps than a limit has no answer, and its buffers lie apart.
 
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Reduce, Stmt, VarId};
+use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest, Reduce, Stmt, VarId};
 
 /// Intervals of bytes that a walk may mark, after which it gives up: some tens of milliseconds.
 const MAX_MARKS: usize = 4_000_000;
@@ -143,14 +143,31 @@ struct Touch {
     loops: Vec<(VarId, u32)>,
 }
 
+/// A constant, and coefficients with the numbers of variables.
+type Affine = (i64, Vec<(i64, usize)>);
+
 /// Loads or stores of a tick that are moved alike by the loops around it.
 struct Sweep {
     buffer: BufferId,
     stores: bool,
     /// What the loops around the tick decide, in bytes.
     base: Index,
+    /// The same where there is no `div` and no `mod`.
+    affine: Option<Affine>,
     /// The bytes that are touched: first one, and one behind the last.
     runs: Vec<(i64, i64)>,
+}
+
+impl Sweep {
+    fn new(buffer: BufferId, stores: bool, base: Index, runs: Vec<(i64, i64)>) -> Self {
+        let term = |(by, atom): &(i64, Atom)| match atom {
+            Atom::Var(var) => Some((*by, var.idx())),
+            Atom::Div(..) | Atom::Mod(..) => None,
+        };
+        let affine = base.terms.iter().map(term).collect::<Option<_>>();
+        let affine = affine.map(|terms| (base.constant, terms));
+        Self { buffer, stores, base, affine, runs }
+    }
 }
 
 /// The steps of a block. Loops around a single tick are part of it.
@@ -279,7 +296,7 @@ fn tick(nest: &Nest, touches: Vec<Touch>) -> Option<Node<Sweep>> {
             if touch.stores {
                 return None; // A store too many is not safe.
             }
-            sweeps.push(Sweep { buffer: touch.buffer, stores: false, base: touch.at, runs: vec![(0, all)] });
+            sweeps.push(Sweep::new(touch.buffer, false, touch.at, vec![(0, all)]));
             continue;
         };
         let found = runs(&own, &touch.loops, touch.bytes)?;
@@ -287,9 +304,7 @@ fn tick(nest: &Nest, touches: Vec<Touch>) -> Option<Node<Sweep>> {
             |s: &&mut Sweep| s.buffer == touch.buffer && s.stores == touch.stores && s.base == base;
         match sweeps.iter_mut().find(is_alike) {
             Some(sweep) => sweep.runs.extend(found),
-            None => {
-                sweeps.push(Sweep { buffer: touch.buffer, stores: touch.stores, base, runs: found });
-            }
+            None => sweeps.push(Sweep::new(touch.buffer, touch.stores, base, found)),
         }
     }
     sweeps.iter_mut().for_each(|sweep| join(&mut sweep.runs));
@@ -367,7 +382,12 @@ impl Walk {
 
     fn mark(&mut self, sweep: &Sweep) -> Option<()> {
         self.marks_left = self.marks_left.checked_sub(sweep.runs.len())?;
-        let base = sweep.base.eval(&|var| self.values[var.idx()]);
+        let base = match &sweep.affine {
+            Some((constant, terms)) => {
+                terms.iter().fold(*constant, |at, (by, var)| at + by * self.values[*var])
+            }
+            None => sweep.base.eval(&|var| self.values[var.idx()]),
+        };
         let Touches { first_store, left } = &mut self.touches[sweep.buffer.idx()];
         let end = left.len() as i64;
         for (from, to) in &sweep.runs {
@@ -480,7 +500,7 @@ mod tests {
 
     fn trace_one(touch: &Touch, walk: &mut Walk) {
         let runs = vec![(0, touch.bytes)];
-        let sweep = Sweep { buffer: touch.buffer, stores: touch.stores, base: touch.at.clone(), runs };
+        let sweep = Sweep::new(touch.buffer, touch.stores, touch.at.clone(), runs);
         walk.mark(&sweep).expect("there is no limit");
         walk.clock += 1;
     }

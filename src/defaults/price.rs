@@ -55,6 +55,13 @@ impl Pricer {
         self.stages[0].core
     }
 
+    /// Cycles and bytes of a code that has been priced.
+    pub fn known(&self, body: Body) -> Option<(u64, usize)> {
+        let code = self.code(body);
+        let cost = code[STAGES - 1].get()?.as_ref()?;
+        Some((cost.cycles, cost.bytes))
+    }
+
     /// The drafts for each layer that code can be made of, with the price of each; of those that are clearly slower an estimate.
     pub fn drafts(&self, layers: &[Layer], traits: &Traits) -> Vec<Vec<(Price, Draft)>> {
         let estimated = |draft: Draft| Some((self.estimate(&draft)?, draft));

@@ -1,14 +1,16 @@
 //! Which layers run one code: those of one form, as far as that takes fewer bytes and hardly more cycles.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use ir::loops::{BufferId, Nest};
 use isel_thumb2::emit::Names;
-use isel_thumb2::layer::{self, Options};
+use isel_thumb2::layer;
 use isel_thumb2::select::{Member, Offsets};
 use rayon::prelude::*;
 
-use super::price::apart;
+use super::choose::Body;
+use super::price::{Pricer, apart};
 
 /// What sharing may cost at most where bytes are not worth more.
 const SLOWER_BY_PERCENT: u64 = 2;
@@ -24,11 +26,11 @@ type Group = Vec<(usize, Cost)>;
 
 /// What layers cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Cost {
+pub struct Cost {
     /// Predicted cycles of one call of each.
-    cycles: u64,
+    pub cycles: u64,
     /// Bytes of code and of tables of parameters.
-    bytes: usize,
+    pub bytes: usize,
 }
 
 /// Layers by number that run one code, one or several of them, and the bytes of all codes.
@@ -39,23 +41,33 @@ pub struct Groups {
     pub bytes: usize,
 }
 
-/// The groups among layers; `kinds` are those of one form, whose nests are legal for selection. A byte is worth `rate` cycles.
-pub fn groups(nests: &BTreeMap<usize, Nest>, kinds: Vec<Vec<usize>>, rate: f64, options: Options) -> Groups {
-    let of_kind = |kind: Vec<usize>| Sharing { nests, rate, options }.groups(kind);
-    let groups: Vec<(Vec<usize>, usize)> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
-    let bytes = groups.iter().map(|(_, bytes)| bytes).sum();
-    Groups { layers: groups.into_iter().map(|(group, _)| group).collect(), bytes }
-}
+/// What codes have been found to cost, by those whom they serve.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<BTreeMap<Vec<Body>, Option<Cost>>>);
 
-struct Sharing<'a> {
-    nests: &'a BTreeMap<usize, Nest>,
-    rate: f64,
-    options: Options,
+/// Looks for the layers that are to share their code.
+pub struct Sharing<'a> {
+    /// By number, ready for selection.
+    pub nests: &'a BTreeMap<usize, (Body, Nest)>,
+    /// Cycles that a byte is worth.
+    pub rate: f64,
+    /// Knows what many cost alone.
+    pub pricer: &'a Pricer,
+    /// What others do not ask for again.
+    pub known: &'a Known,
 }
 
 impl Sharing<'_> {
+    /// The groups among layers; `kinds` are those of one form.
+    pub fn groups(&self, kinds: Vec<Vec<usize>>) -> Groups {
+        let of_kind = |kind: Vec<usize>| self.of_kind(kind);
+        let groups: Vec<(Vec<usize>, usize)> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
+        let bytes = groups.iter().map(|(_, bytes)| bytes).sum();
+        Groups { layers: groups.into_iter().map(|(group, _)| group).collect(), bytes }
+    }
+
     /// All layers of a form as one group if that pays, else one after the other as far as it does; each with the bytes of its code.
-    fn groups(&self, kind: Vec<usize>) -> Vec<(Vec<usize>, usize)> {
+    fn of_kind(&self, kind: Vec<usize>) -> Vec<(Vec<usize>, usize)> {
         let alone = |layer: usize| Some((layer, self.cost(&[layer])?));
         let all: Group = kind.into_iter().filter_map(alone).collect();
         let mut groups: Vec<Group> = Vec::new();
@@ -97,14 +109,30 @@ impl Sharing<'_> {
 
     /// What layers cost that share their code, or one with code of its own; `None` where no code can be made.
     fn cost(&self, layers: &[usize]) -> Option<Cost> {
+        let bodies: Vec<Body> = layers.iter().map(|layer| self.nests[layer].0).collect();
+        if let [body] = bodies[..]
+            && let Some((cycles, bytes)) = self.pricer.known(body)
+        {
+            return Some(Cost { cycles, bytes });
+        }
+        let known = || self.known.0.lock().expect("nobody panics here");
+        if let Some(cost) = known().get(&bodies) {
+            return *cost;
+        }
+        let cost = self.found_cost(layers);
+        known().insert(bodies, cost);
+        cost
+    }
+
+    fn found_cost(&self, layers: &[usize]) -> Option<Cost> {
         let offsets: Vec<Offsets> =
             layers.iter().enumerate().map(|(at, layer)| self.offsets(*layer, at)).collect();
-        let member = |(layer, offsets)| Member { nest: &self.nests[layer], offsets };
+        let member = |(layer, offsets)| Member { nest: &self.nests[layer].1, offsets };
         let members: Vec<Member> = layers.iter().zip(&offsets).map(member).collect();
         let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
-        let shared = layer::compile_shared(&members, &names, self.options).ok()?;
+        let shared = layer::compile_shared(&members, &names, self.pricer.options()).ok()?;
         let mut cost = Cost {
-            cycles: shared.bodies.iter().map(|body| body.cycles(self.options.core)).sum(),
+            cycles: shared.bodies.iter().map(|body| body.cycles(self.pricer.core())).sum(),
             bytes: shared.bodies[0].code.bytes.len(),
         };
         if layers.len() > 1 {
@@ -117,7 +145,7 @@ impl Sharing<'_> {
     /// Places for the buffers of a layer that differ from those of the other ones, as they do in the end.
     fn offsets(&self, layer: usize, at: usize) -> BTreeMap<BufferId, u32> {
         let start = super::price::ALIGN * at as u32;
-        apart(&self.nests[&layer]).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
+        apart(&self.nests[&layer].1).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
     }
 }
 
@@ -146,8 +174,11 @@ mod tests {
     }
 
     fn found(shapes: &[[u32; 3]]) -> Vec<Vec<usize>> {
-        let nests: BTreeMap<usize, Nest> = shapes.iter().map(|shape| products(*shape)).enumerate().collect();
-        groups(&nests, vec![(0..nests.len()).collect()], 0.0, Options::new(&CortexM4, true)).layers
+        let nest = |(at, shape): (usize, &[u32; 3])| (at, ([at as u8; 32], products(*shape)));
+        let nests: BTreeMap<usize, (Body, Nest)> = shapes.iter().enumerate().map(nest).collect();
+        let (pricer, known) = (Pricer::new(layer::Options::new(&CortexM4, true)), Known::default());
+        let sharing = Sharing { nests: &nests, rate: 0.0, pricer: &pricer, known: &known };
+        sharing.groups(vec![(0..nests.len()).collect()]).layers
     }
 
     #[test]

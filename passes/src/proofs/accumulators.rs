@@ -69,7 +69,7 @@ pub fn visit_some(
         once: (0..nest.vars.len()).map(once).collect(),
         work: 0,
     };
-    let mut compiler = Compiler::new(nest, &uniform);
+    let mut compiler = Compiler::new(nest, &uniform, of);
     bounds.settle(&compiler.block(&writers(nest), &|_| true)?)?;
     let is_wanted = |expr: &Expr| matches!(expr, Expr::Op { prim, .. } if *prim == of) && is_wanted(expr);
     bounds.block(&compiler.block(&nest.body, &|stmt| matters(stmt, &is_wanted))?, false)

@@ -26,6 +26,11 @@ pub struct Lane {
     pub divisor: u64,
 }
 
+/// Whether an operation is a sum or a product: those have bounds of their own, by [`arithmetic`] or [`dot`].
+pub fn is_arithmetic(prim: Prim) -> bool {
+    matches!(prim, Prim::Add | Prim::Sub | Prim::Mul | Prim::MulWide | Prim::Dot2 | Prim::Dot2Cross)
+}
+
 impl Lane {
     /// The first lanes of a word as memory has it.
     pub fn of_word<const N: usize>(ty: Ty, word: i64) -> [Lane; N] {

@@ -10,7 +10,7 @@ use ir::loops::interp::Constants;
 use ir::loops::{Access, Atom, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Role, Stmt, VarId};
 use ir::ty::Ty;
 
-use super::bounded::Value;
+use super::bounded::{self, Value};
 use super::interval::Interval;
 use super::uniform::Uniform;
 
@@ -128,6 +128,8 @@ pub struct Element {
 pub struct Compiler<'n> {
     nest: &'n Nest,
     uniform: &'n Uniform,
+    /// The operations that are evaluated for who wants to see their operands.
+    of: Prim,
     constants: Constants<'n>,
     /// What is known of constants that were read.
     contents: BTreeMap<BufferId, (Arc<[u8]>, Interval)>,
@@ -192,7 +194,7 @@ impl Element {
 
 impl<'n> Compiler<'n> {
     /// For blocks of this nest, in which one register stands for all along uniform dimensions.
-    pub fn new(nest: &'n Nest, uniform: &'n Uniform) -> Self {
+    pub fn new(nest: &'n Nest, uniform: &'n Uniform, of: Prim) -> Self {
         let mut extents = BTreeMap::new();
         let mut add = |l: &Loop| {
             let extent = extents.entry(l.var).or_insert(0);
@@ -203,7 +205,7 @@ impl<'n> Compiler<'n> {
             Stmt::Reduce(reduce) => reduce.loops.iter().for_each(&mut add),
             Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
         });
-        Self { nest, uniform, constants: Constants::new(nest), contents: BTreeMap::new(), extents }
+        Self { nest, uniform, of, constants: Constants::new(nest), contents: BTreeMap::new(), extents }
     }
 
     /// A block of the nest, or a copy of parts of it, with those statements that `keep` accepts.
@@ -257,15 +259,26 @@ impl<'n> Compiler<'n> {
                     if data.is_const() { self.contents(*buffer)?.1 } else { Interval::of_type(data.elem) };
                 Node::Lookup(Value::scalar(all), Box::new(at))
             }
-            Expr::Op { prim, args, imm } => Node::Op(Box::new(Op {
-                expr,
-                prim: *prim,
-                imm,
-                args: args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?,
-                types: args.iter().map(|arg| self.nest.ty(arg)).collect(),
-                result: self.nest.ty(expr),
-            })),
+            Expr::Op { prim, args, imm } => {
+                let op = Op {
+                    expr,
+                    prim: *prim,
+                    imm,
+                    args: args.iter().map(|arg| self.expr(arg)).collect::<Result<_, _>>()?,
+                    types: args.iter().map(|arg| self.nest.ty(arg)).collect(),
+                    result: self.nest.ty(expr),
+                };
+                self.evaluated(&op).map_or_else(|| Node::Op(Box::new(op)), Node::Known)
+            }
         })
+    }
+
+    /// What an operation gives that no loop changes, such as data made wider.
+    fn evaluated(&self, op: &Op) -> Option<Value> {
+        let known = |arg: &Node| if let Node::Known(value) = arg { Some(*value) } else { None };
+        let values: Vec<Value> = op.args.iter().map(known).collect::<Option<_>>()?;
+        let matters = op.prim == self.of || bounded::is_arithmetic(op.prim);
+        (!matters).then(|| bounded::result(op.prim, &op.types, op.result, &values, op.imm))
     }
 
     fn register(&self, local: LocalId, at: &[Index]) -> Element {
