@@ -113,14 +113,16 @@ fn requantize_with_a_number_for_each_channel() {
             (0..n_channels).map(|_| least + rng.below((most - least + 1) as usize) as i32).collect();
         let zero = rng.below(256) as i32 - 128;
         let min = [-128, zero][rng.below(2)];
+        let (shift_ty, shift) = [("i32", "s[n mod C]"), ("i8", "sext(s[n mod C])")][case % 2];
+        let shift = shift.replace('C', &n_channels.to_string());
         let mut xs = accumulators(&mut rng);
         xs.truncate(xs.len() / n_channels * n_channels);
         let text = format!(
             "loops @f(x: i32[{n}], y: i32[{n}]) {{
                const m: i32[{n_channels}] = {multipliers:?}
-               const s: i32[{n_channels}] = {{ for i in 0..{n_channels} {{ s[i] = neg[i] }} }}
+               const s: {shift_ty}[{n_channels}] = {{ for i in 0..{n_channels} {{ s[i] = neg[i] }} }}
                for n in 0..{n} {{
-                 y[n] = requantize x[n], m[n mod {n_channels}], s[n mod {n_channels}] {{zero = {zero}, min = {min}, max = 127}}
+                 y[n] = requantize x[n], m[n mod {n_channels}], {shift} {{zero = {zero}, min = {min}, max = 127}}
                }} }}",
             n = xs.len()
         );

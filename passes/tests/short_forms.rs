@@ -23,12 +23,19 @@ fn wanted(rescale: Rescale, range: Range, factor: i32) -> Option<Wanted> {
     let Multiplier { value, shift } = rescale.multiplier;
     let steps = rescale.steps(range)?;
     let slope = (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32);
-    Some(Wanted { steps, slope, factor, dropped: (shift < 0).then_some(-shift as u32), is_even: false })
+    Some(Wanted {
+        steps,
+        slope,
+        factor,
+        dropped: (shift < 0).then_some(-shift as u32),
+        is_even: false,
+        start: None,
+    })
 }
 
 /// A form of at most so many operations for all, whose offsets cost nothing.
 fn find(wanted: &[Option<Wanted>], operations: u32) -> Result<Found, usize> {
-    let most = Cost { operations, loads: u32::MAX, registers: u32::MAX };
+    let most = Cost { operations, loads: u32::MAX, registers: u32::MAX, bytes: u32::MAX };
     short_forms::find(&Query { wanted, limits: BYTE, clamp: BYTE, offset_is_free: true, most, shift: None })
 }
 
@@ -176,6 +183,52 @@ fn channels_share_a_shift() {
 }
 
 #[test]
+fn what_sums_start_with_is_a_halfword_where_the_base_takes_the_rest() {
+    let mut rng = Random(10);
+    let rescales: Vec<Rescale> = (0..32)
+        .map(|channel| {
+            let mut rescale = random_rescale(&mut rng, Some(-128));
+            rescale.multiplier.shift = -6 - channel % 3;
+            rescale
+        })
+        .collect();
+    let starts: Vec<i32> = (0..32).map(|_| rng.below(200_000) as i32 - 100_000).collect();
+    let all: Vec<Option<Wanted>> = rescales
+        .iter()
+        .zip(&starts)
+        .map(|(rescale, start)| Some(Wanted { start: Some(*start), ..wanted(*rescale, RANGE, 1)? }))
+        .collect();
+    let found = find(&all, 2).expect("shifts up to two apart agree");
+    for (((rescale, wanted), constants), start) in
+        rescales.iter().zip(&all).zip(&found.constants).zip(&starts)
+    {
+        let form = Form { shape: found.shape, constants: *constants, factor: 1 };
+        expect_equal(&form, *rescale, &wanted.as_ref().expect("a step function").steps, &mut rng);
+        assert!(i16::try_from(start + constants.offset).is_ok() && i16::try_from(constants.high).is_ok());
+    }
+}
+
+#[test]
+fn signs_of_different_units_share_a_base() {
+    let mut rng = Random(11);
+    let rescales: Vec<Rescale> = (0..64)
+        .map(|channel| {
+            let mut rescale = random_rescale(&mut rng, Some(12));
+            rescale.multiplier.shift = -6 - channel % 3;
+            rescale
+        })
+        .collect();
+    let all: Vec<Option<Wanted>> = rescales.iter().map(|rescale| wanted(*rescale, RANGE, 256)).collect();
+    let found = find(&all, 4).expect("a factor leaves room for the sign");
+    assert_eq!(found.shape.base, Base::HalfSign);
+    for ((rescale, wanted), constants) in rescales.iter().zip(&all).zip(&found.constants) {
+        let form = Form { shape: found.shape, constants: *constants, factor: 256 };
+        expect_equal(&form, *rescale, &wanted.as_ref().expect("a step function").steps, &mut rng);
+        assert_eq!(constants.high, found.constants[0].high);
+    }
+}
+
+#[test]
 fn a_constant_off_by_one_is_rejected() {
     let mut rng = Random(6);
     let mut bases = std::collections::BTreeSet::new();
@@ -314,7 +367,8 @@ fn averages_are_a_product_and_a_saturation() {
         let range = (-128 * n, 127 * n);
         let steps = Steps::of(range, |a| average(a, n)).expect("it is a byte");
         let slope = ((1i64 << 50) / i64::from(n), 50);
-        let wanted = Wanted { steps: steps.clone(), slope, factor: 1, dropped: None, is_even: true };
+        let wanted =
+            Wanted { steps: steps.clone(), slope, factor: 1, dropped: None, is_even: true, start: None };
         let Found { shape, constants } = find(&[Some(wanted)], 2).expect("two operations do");
         let form = Form { shape, constants: constants[0], factor: 1 };
         for a in range.0..=range.1 {

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ir::diag::Diagnostic;
 use ir::loops::walk::blocks;
-use ir::loops::{BufferId, Init, Loop, Nest, Role, Stmt, VarId};
+use ir::loops::{BufferId, Loop, Nest, Stmt, VarId};
 use ir::ty::Ty;
 
 use crate::loops::edit::{axes_within, loops, visit_loads};
 use crate::loops::footprint::reads;
-use crate::loops::{narrow, short_requantize, winograd};
+use crate::loops::{narrow, winograd};
+use crate::proofs::accumulators::{Interval, values};
 use crate::schedule::Schedule;
 
 /// Types that are narrower than those of tables, the narrowest first.
-const NARROW: &[&str] = &["i8", "u8", "i16", "u16"];
+const NARROW: &[Ty] = &[Ty::I8, Ty::U8, Ty::I16, Ty::U16];
 /// Bytes that a narrower type has to save: layers whose tables have other types do not share their code.
-const WORTH_A_TYPE: usize = 256;
+const WORTH_A_TYPE: usize = 96;
 
 /// Steps, and the nest that they lead to.
 #[derive(Clone, Debug)]
@@ -142,21 +143,15 @@ impl Draft {
 
     /// Keeps of the tables only what is read, and in as few bytes as its values need.
     pub fn shrink_tables(&mut self) {
-        let is_narrow = |nest: &Nest, buffer: &BufferId| {
-            let buffer = &nest.buffers[buffer.idx()];
-            buffer.elem == Ty::I32 && matches!(buffer.role, Role::Const(Init::Data(_)))
-        };
-        let whole = short_requantize::operands(&self.nest); // What they become is not as narrow.
-        let is_table = |buffer: &BufferId| self.nest.buffers[buffer.idx()].elem == Ty::I32;
-        let tables: Vec<BufferId> = read_constants(&self.nest).into_iter().filter(is_table).collect();
-        for table in tables {
+        for table in tables(&self.nest) {
             let name = self.nest.buffers[table.idx()].name.clone();
-            let narrow = is_narrow(&self.nest, &table) && !whole.contains(&table);
-            let narrower =
-                NARROW.iter().filter(|_| narrow).map(|ty| (format!("pack {name} {ty}"), WORTH_A_TYPE));
+            let whole = format!("pack {name}");
+            let narrow = narrowest(&self.nest, table).map(|ty| format!("{whole} {ty}"));
             let before = constant_bytes(&self.nest);
-            for (steps, worth) in narrower.chain([(format!("pack {name}"), 1)]) {
+            let tried = [narrow.map(|steps| (steps, WORTH_A_TYPE)), Some((whole, 1))];
+            for (steps, worth) in tried.into_iter().flatten() {
                 let Ok(nest) = self.applied(&steps) else { continue };
+                let (steps, nest, worth) = self.narrowed_parts(table, &steps, nest, worth);
                 if constant_bytes(&nest) + worth <= before {
                     self.nest = nest;
                     self.lines.push(steps);
@@ -164,6 +159,32 @@ impl Draft {
                 }
             }
         }
+    }
+
+    /// The steps that took a table apart, its nest, and what that has to save; with narrower types for parts whose values need less than those of the whole.
+    fn narrowed_parts(
+        &self,
+        table: BufferId,
+        steps: &str,
+        nest: Nest,
+        worth: usize,
+    ) -> (String, Nest, usize) {
+        let (mut steps, mut nest, mut worth) = (steps.to_string(), nest, worth);
+        let parts: Vec<BufferId> =
+            tables(&nest).into_iter().filter(|part| part.idx() >= self.nest.buffers.len()).collect();
+        if narrowest(&self.nest, table).is_some() {
+            return (steps, nest, worth);
+        }
+        for part in parts {
+            let Some(ty) = narrowest(&nest, part) else { continue };
+            let narrow = format!("pack {} {ty}", nest.buffers[part.idx()].name);
+            let before = constant_bytes(&nest);
+            let Ok(narrower) = applied(&nest, &narrow) else { continue };
+            if constant_bytes(&narrower) + WORTH_A_TYPE <= before {
+                (steps, nest, worth) = (format!("{steps}; {narrow}"), narrower, WORTH_A_TYPE);
+            }
+        }
+        (steps, nest, worth)
     }
 
     /// The draft with pairs of weights stored as bytes, where it has any, in a way that the end of the step names.
@@ -192,7 +213,7 @@ impl Draft {
     }
 
     fn applied(&self, steps: &str) -> Result<Nest, Diagnostic> {
-        Schedule::parse_steps(steps)?.applied_to(&self.nest)
+        applied(&self.nest, steps)
     }
 }
 
@@ -215,6 +236,17 @@ fn stores(block: &[Stmt]) -> u32 {
     block.iter().map(of_stmt).sum()
 }
 
+/// A nest after some steps.
+fn applied(nest: &Nest, steps: &str) -> Result<Nest, Diagnostic> {
+    Schedule::parse_steps(steps)?.applied_to(nest)
+}
+
+/// The constants of words that the body reads.
+fn tables(nest: &Nest) -> Vec<BufferId> {
+    let is_table = |buffer: &BufferId| nest.buffers[buffer.idx()].elem == Ty::I32;
+    read_constants(nest).into_iter().filter(is_table).collect()
+}
+
 /// The constants that the body reads.
 fn read_constants(nest: &Nest) -> BTreeSet<BufferId> {
     let mut found = BTreeSet::new();
@@ -222,6 +254,16 @@ fn read_constants(nest: &Nest) -> BTreeSet<BufferId> {
         found.extend(nest.buffers[access.buffer.idx()].is_const().then_some(access.buffer));
     });
     found
+}
+
+/// The narrowest type that holds all elements of a table, if that is narrower than the table's.
+fn narrowest(nest: &Nest, table: BufferId) -> Option<Ty> {
+    let Interval { low, high } = values(nest, table).ok()?;
+    let holds = |ty: &&Ty| {
+        let of_type = Interval::of_type(**ty);
+        of_type.low <= low && high <= of_type.high
+    };
+    NARROW.iter().find(holds).copied()
 }
 
 /// Bytes of the constants that the body reads.

@@ -127,8 +127,7 @@ impl Row {
             shift: Some(shift),
         };
         let found = short_forms::find(&query)?;
-        let used: Vec<bool> = wanted.iter().map(Option::is_some).collect();
-        let cost = found.cost(&used, offset_is_free);
+        let cost = found.cost(wanted, offset_is_free);
         Ok((found, cost))
     }
 

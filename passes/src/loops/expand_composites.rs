@@ -19,6 +19,8 @@
 //!
 //! - What `unscaled` divides is a multiple of the divisor, and the quotient is within the bounds: so whoever wrote it has proven.
 //!
+//! A shift that is stored as a byte stays one: `2^(32 - e)` is then computed.
+//!
 //! Constants decide what is emitted; where they do not fit or are not known, longer forms follow that fit everything.
 //! Constants that are nests keep their composites: they are evaluated at compile time.
 
@@ -30,8 +32,9 @@ use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, LocalId, Loop, Nest
 use ir::ty::Ty;
 
 use super::NestPass;
-use super::edit::{fresh_local, fresh_name, fresh_var};
+use super::edit::{extended, fresh_local, fresh_name, fresh_var};
 use crate::Changed;
+use crate::proofs::steps::little_endian;
 
 /// Expands `requantize`, `doubling_high_mul`, `round_shift` and `unscaled`.
 pub const PASS: NestPass =
@@ -63,6 +66,8 @@ enum Form {
     Right,
     /// `2^(32 + x)` for a shift `x` from -31 to -2.
     Scale,
+    /// `32 + x`.
+    Power,
 }
 
 struct Expander<'n> {
@@ -280,19 +285,25 @@ impl Expander<'_> {
         match expr {
             Expr::Int(value, _) => Some(vec![*value]),
             Expr::Load(Access { buffer, border: None, ty: Ty::I32, .. }) => self.contents(*buffer),
-            _ => None,
+            extended => self.contents(self.narrow_constant(extended)?.buffer),
         }
     }
 
-    /// The words of a constant, in any order.
+    /// The elements of a constant of scalars, in any order.
     fn contents(&self, buffer: BufferId) -> Option<Vec<i64>> {
-        let data = &self.nest.buffers[buffer.idx()];
-        if data.elem != Ty::I32 || !data.is_const() {
-            return None;
-        }
+        let Buffer { elem, role: Role::Const(_), .. } = self.nest.buffers[buffer.idx()] else { return None };
         let bytes = interp::eval_const(self.nest, buffer).ok()?;
-        let words = bytes.as_chunks::<4>().0.iter();
-        Some(words.map(|word| i64::from(i32::from_le_bytes(*word))).collect())
+        Some(bytes.chunks_exact(elem.bytes()).map(|bytes| little_endian(elem, bytes)).collect())
+    }
+
+    /// The element of a constant of bytes or halfwords that is extended to a word.
+    fn narrow_constant<'e>(&self, expr: &'e Expr) -> Option<&'e Access> {
+        let Expr::Op { prim, args, .. } = expr else { return None };
+        let [Expr::Load(access)] = &args[..] else { return None };
+        let of_type =
+            matches!((prim, access.ty), (Prim::Sext, Ty::I8 | Ty::I16) | (Prim::Zext, Ty::U8 | Ty::U16));
+        let is_const = self.nest.buffers[access.buffer.idx()].is_const() && access.border.is_none();
+        (of_type && is_const).then_some(access)
     }
 
     /// Whether a value, composites not yet expanded, is never the least `i32`.
@@ -318,25 +329,40 @@ impl Expander<'_> {
                 let border = None;
                 Expr::Load(Access { buffer, index: access.index.clone(), ty: Ty::I32, border })
             }
-            other => form.expr(other.clone()),
+            other => match (self.narrow_constant(other), form) {
+                (Some(access), Form::Scale) => {
+                    binary(Prim::Shl, int(1), self.derived_byte(access, Form::Power))
+                }
+                (Some(access), Form::Left | Form::Right) => self.derived_byte(access, form),
+                _ => form.expr(other.clone()),
+            },
         }
+    }
+
+    /// An element of a narrow constant in a form that is a byte, as shifts within a word are.
+    fn derived_byte(&mut self, access: &Access, form: Form) -> Expr {
+        let buffer = self.derived_const(access.buffer, form);
+        let load = Access { buffer, index: access.index.clone(), ty: Ty::U8, border: None };
+        Expr::Op { prim: Prim::Zext, args: vec![Expr::Load(load)], imm: Vec::new() }
     }
 
     fn derived_const(&mut self, source: BufferId, form: Form) -> BufferId {
         if let Some(made) = self.derived.get(&(source, form)) {
             return *made;
         }
-        let Buffer { name, shape, .. } = self.nest.buffers[source.idx()].clone();
+        let Buffer { name, shape, elem, .. } = self.nest.buffers[source.idx()].clone();
         let name = fresh_name(self.nest, &format!("{name}_{}", form.suffix()));
-        let mut made = Buffer::new(name.clone(), Ty::I32, &shape, Role::Scratch);
+        let made_elem = if elem == Ty::I32 { elem } else { Ty::U8 };
+        let mut made = Buffer::new(name.clone(), made_elem, &shape, Role::Scratch);
         let made_id = BufferId::new(self.nest.buffers.len());
         let vars: Vec<_> =
             (0..shape.len()).map(|dim| fresh_var(self.nest, &format!("{name}_{dim}"))).collect();
-        let access = |buffer| {
+        let access = |buffer, ty| {
             let index = vars.iter().map(|var| Index::var(*var)).collect();
-            Access { buffer, index, ty: Ty::I32, border: None }
+            Access { buffer, index, ty, border: None }
         };
-        let store = Stmt::Store(access(made_id), form.expr(Expr::Load(access(source))));
+        let element = extended(Expr::Load(access(source, elem)), elem);
+        let store = Stmt::Store(access(made_id, made_elem), form.expr(element));
         let nested = vars.iter().zip(&shape).rev().fold(vec![store], |body, (var, extent)| {
             vec![Stmt::For(Loop { var: *var, extent: *extent, unroll: false }, body)]
         });
@@ -354,6 +380,7 @@ impl Form {
             Form::Left => "left",
             Form::Right => "right",
             Form::Scale => "scale",
+            Form::Power => "power",
         }
     }
 
@@ -362,6 +389,7 @@ impl Form {
             Form::Doubled => x.wrapping_shl(1),
             Form::Left => x.max(0),
             Form::Right => x.saturating_neg().max(0),
+            Form::Power => 32i32.wrapping_add(x),
             Form::Scale => 1i32.wrapping_shl(32i32.wrapping_add(x) as u32),
         }
     }
@@ -371,6 +399,7 @@ impl Form {
             Form::Doubled => binary(Prim::Shl, x, int(1)),
             Form::Left => binary(Prim::Max, x, int(0)),
             Form::Right => binary(Prim::Max, binary(Prim::Sub, int(0), x), int(0)),
+            Form::Power => add(x, int(32)),
             Form::Scale => binary(Prim::Shl, int(1), add(x, int(32))),
         }
     }

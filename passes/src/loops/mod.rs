@@ -45,6 +45,7 @@ pub mod short_requantize;
 pub mod simplify;
 pub mod split_reduction;
 pub mod stage;
+pub mod start;
 pub mod step;
 pub mod sum_offset;
 pub mod table;

@@ -278,7 +278,7 @@ fn query<'w>(rescaled: &Rescaled, wanted: &'w [Option<Wanted>]) -> Query<'w> {
         limits: rescaled.limits,
         clamp: rescaled.clamp,
         offset_is_free: true,
-        most: Cost { operations: 3, loads: 1, registers: 2 },
+        most: Cost { operations: 3, loads: 1, registers: 2, bytes: u32::MAX },
         shift: None,
     }
 }

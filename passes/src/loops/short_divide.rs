@@ -104,7 +104,8 @@ impl Quotient {
             let steps = Steps::of((low as i32, high as i32), value).ok_or("it has too many values")?;
             let (min, max) = (steps.first, steps.last());
             let slope = ((1i64 << SLOPE_BITS) / self.divisor, SLOPE_BITS);
-            let wanted = [Some(Wanted { steps, slope, factor: 1, dropped: None, is_even: true })];
+            let wanted =
+                [Some(Wanted { steps, slope, factor: 1, dropped: None, is_even: true, start: None })];
             return self.with_form(nest, at, &wanted, (min, max));
         }
         Err("it falls somewhere, or is no byte".into())
@@ -118,7 +119,7 @@ impl Quotient {
         (min, max): (i32, i32),
     ) -> Result<Nest, String> {
         let accumulator = self.range(nest).ok_or("the bounds of the sum are not known")?;
-        let of = vec![Some(Channel { accumulator, factor: 1 })];
+        let of = vec![Some(Channel { accumulator, factor: 1, start: None })];
         let channels = Channels { table: None, x: self.x.clone(), of, min, max };
         let saturation = channels.saturation().ok_or("it is no byte")?;
         let query = Query {
@@ -126,7 +127,7 @@ impl Quotient {
             limits: saturation.limits,
             clamp: (min, max),
             offset_is_free: channels.offset_is_free(nest),
-            most: Cost { operations: LONGEST, loads: 0, registers: u32::MAX },
+            most: Cost { operations: LONGEST, loads: 0, registers: u32::MAX, bytes: u32::MAX },
             shift: None,
         };
         let found = short_forms::find(&query).map_err(|_| "no form was found")?;

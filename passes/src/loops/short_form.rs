@@ -29,6 +29,8 @@ pub struct Channel {
     pub accumulator: Interval,
     /// What it arrives multiplied by.
     pub factor: i32,
+    /// What the sum starts with, if that is known.
+    pub start: Option<i32>,
 }
 
 /// Forms of other rescalings that must look the same, their numbers apart.
@@ -141,7 +143,7 @@ impl Channels {
         };
         let multiplier = number("short", &|constants| constants.multiplier).expr();
         let high = match shape.base {
-            Base::Constant => number("high", &|constants| constants.high).expr(),
+            Base::Constant | Base::HalfSign => number("high", &|constants| constants.high).expr(),
             Base::Zero | Base::Itself => int(0),
         };
         let sign = match shape.sign {
@@ -164,7 +166,11 @@ impl Channels {
             before.push(Stmt::Let(local, x));
             x = Expr::Local(local, Vec::new());
         }
-        let base = if shape.base == Base::Itself { x.clone() } else { high };
+        let base = match shape.base {
+            Base::Zero | Base::Constant => high,
+            Base::HalfSign => op(Prim::Add, vec![high, op(Prim::Asr, vec![sign.clone(), int(1)])]),
+            Base::Itself => x.clone(),
+        };
         let base = with_sign(base, &x, shape.sign, sign);
         let product = match (base == int(0), shape.rounds) {
             (true, false) => op(Prim::MulHigh, vec![x, multiplier]),

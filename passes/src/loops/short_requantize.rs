@@ -10,8 +10,9 @@
 //!
 //! [`crate::proofs::accumulators`] bounds the accumulator of each channel from the weights, [`crate::proofs::short_forms`] finds the
 //! numbers and proves them, all channels with one form, the cheapest. The offset `d` costs nothing where it can go into the initial
-//! value of a sum: one that is only added to and has no other reader. Where the form's saturation is wider than the clamp, `min` or
-//! `max` follows if some accumulator needs it.
+//! value of a sum: one that is only added to and has no other reader. There `m_high` takes over so much of that value that what is left, and
+//! `m_high` itself, are halfwords or bytes where that is possible for all channels: `pack` then stores them as such. Where the form's
+//! saturation is wider than the clamp, `min` or `max` follows if some accumulator needs it.
 //!
 //! Where the clamp cuts below the zero point, ties of the reference's second rounding show, and the form takes the sign: three
 //! operations where the accumulator arrives doubled, else one more. A factor that is known to divide it is taken off by the
@@ -27,11 +28,12 @@ mod known;
 
 use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
-use ir::loops::{BufferId, Expr, Index, LocalId, Nest, Prim, Stmt};
+use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
 use self::known::{Answer, Question};
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels, Peers, Tables};
+use super::start::Start;
 use super::step::StepDef;
 use super::sum_offset::int;
 use crate::proofs::accumulators::{self, Interval, Place};
@@ -147,18 +149,6 @@ pub fn rescaled(nest: &Nest, sum: LocalId) -> Result<Rescaled, Diagnostic> {
     })
 }
 
-/// The buffers that are read for multipliers and shifts of rescalings which are not shortened.
-pub fn operands(nest: &Nest) -> Vec<BufferId> {
-    let mut found = Vec::new();
-    for site in sites(&nest.body) {
-        let Expr::Op { args, .. } = site else { unreachable!("a site is an operation") };
-        found.extend(
-            args[1..].iter().filter_map(|arg| super::footprint::read(arg)).map(|access| access.buffer),
-        );
-    }
-    found
-}
-
 /// A `requantize` of the body.
 pub(super) struct Site {
     /// What is rescaled.
@@ -211,8 +201,8 @@ impl Site {
     fn form(&self, nest: &Nest, all: &Rescalings, shift: Option<i32>) -> Answer {
         let offset_is_free = all.channels.offset_is_free(nest);
         let channel = |(channel, multiplier): (&Option<Channel>, &Multiplier)| {
-            let Channel { accumulator: Interval { low, high }, factor } = (*channel)?;
-            Some((low, high, factor, (multiplier.value, multiplier.shift)))
+            let Channel { accumulator: Interval { low, high }, factor, start } = (*channel)?;
+            Some((low, high, factor, start, (multiplier.value, multiplier.shift)))
         };
         let question = Question {
             channels: all.channels.of.iter().zip(&all.multipliers).map(channel).collect(),
@@ -238,7 +228,7 @@ impl Site {
             shift,
         };
         let found = short_forms::find(&query)?;
-        let cost = found.cost(&channels.used(), offset_is_free);
+        let cost = found.cost(&wanted, offset_is_free);
         Ok((found, cost))
     }
 
@@ -258,7 +248,8 @@ impl Site {
         let shift = shift.clamp(-31, 31);
         let slope = (i64::from(value) << shift.max(0), (31 - shift.min(0)) as u32);
         let dropped = (shift < 0).then_some(-shift as u32);
-        Some(Wanted { steps, slope, factor: channel.factor, dropped, is_even: false })
+        let start = channel.start;
+        Some(Wanted { steps, slope, factor: channel.factor, dropped, is_even: false, start })
     }
 
     /// What [`super::expand_composites`] makes of it: a product, perhaps the sign, the second rounding and the saturation.
@@ -275,7 +266,8 @@ impl Site {
         };
         let loads = if all.channels.table.is_some() { 2 } else { 0 };
         let registers = 2 - loads + u32::from(self.zero != 0);
-        Cost { operations: 2 + rounding + u32::from(goes_left) + factor, loads, registers }
+        let bytes = u32::MAX; // Nothing is kept for its tables alone.
+        Cost { operations: 2 + rounding + u32::from(goes_left) + factor, loads, registers, bytes }
     }
 
     fn refusal(&self, failures: usize, all: &Rescalings) -> Diagnostic {
@@ -371,6 +363,8 @@ pub(super) fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalin
     let mut multipliers = vec![Multiplier { value: 0, shift: 0 }; len];
     let expr = sites(&nest.body)[at];
     let power = power_of_difference(nest, site);
+    let start = Start::of(nest, &site.operand);
+    let start_at = |place: &Place| start.as_ref()?.at(place);
     let (mut unknown, mut differs, mut divides) = (false, false, site.quotient.is_some());
     let is_site = |found: &Expr| std::ptr::eq(found, expr);
     accumulators::visit_some(nest, Prim::Requantize, &is_site, &mut |found, place| {
@@ -389,7 +383,7 @@ pub(super) fn rescalings(nest: &Nest, at: usize, site: &Site) -> Result<Rescalin
         let accumulator = of[position]
             .map_or(place.operands[0], |known: Channel| known.accumulator.hull(place.operands[0]));
         divides &= factor.is_some() && of[position].is_none_or(|known| Some(known.factor) == factor);
-        of[position] = Some(Channel { accumulator, factor: factor.unwrap_or(1) });
+        of[position] = Some(Channel { accumulator, factor: factor.unwrap_or(1), start: start_at(place) });
         multipliers[position] = multiplier;
     })?;
     if unknown {

@@ -5,7 +5,7 @@ mod bounded;
 mod interval;
 pub mod multiples;
 pub mod short_forms;
-mod steps;
+pub(crate) mod steps;
 pub mod stored;
 pub mod thresholds;
 mod uniform;

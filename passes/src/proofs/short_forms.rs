@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! x = (y << left) + D
-//! h = base + ((x m) >> 32) - [x < 0] S        // base is nothing, C, or x
+//! h = base + ((x m) >> 32) - [x < 0] S        // base is nothing, C, C + S/2, or x
 //! saturate(h >> s)
 //! ```
 //!
@@ -10,12 +10,17 @@
 //! left, `D` goes into its initial value. The rescaling and the form never fall, so they are equal over a range iff they pass every
 //! value at the same accumulator ([`super::thresholds`]). For a given `m` and `s` each threshold bounds the whole offset
 //! `K = D m + 2^32 C` from both sides; the constants are a point of that interval, not a sample. `S` is a unit of the reference's first
-//! rounding: it rounds ties away from zero, so below zero a tie goes down. Above the zero point that has no effect. With `x` as
-//! base the multiplier counts 2^32 more: one more bit of it fits.
+//! rounding: it rounds ties away from zero, so below zero a tie goes down. Above the zero point that has no effect. Half a unit is what
+//! the first rounding adds, so with `C + S/2` all channels have one `C`. With `x` as base the multiplier counts 2^32 more: one more bit of it fits.
 //!
 //! [`find`] gives only what [`Form::is_proven`] accepts, and that evaluates the operations as they are emitted, without the algebra
 //! of the search. One shift serves all channels where that can be: a larger one is lowered by a smaller `m`. Else each has its own.
+//! Of forms that cost the same that one is taken whose tables are narrowest: the interval mostly has a point with which both `C` and what
+//! the sum starts with are halfwords.
 
+use ir::ty::Ty;
+
+use super::interval::Interval;
 use super::thresholds::{Steps, agrees};
 
 /// How many of the nearest multipliers are tried.
@@ -32,11 +37,17 @@ const ROUND_SHIFT: i32 = 4;
 const MOST_LEFT: u32 = 8;
 /// The longest form.
 pub const LONGEST: u32 = 5;
+/// How far multipliers are off, to both sides, that are tried where none of the nearest leaves room for an offset.
+const FARTHER: [i128; 14] = [4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192];
 /// For how many shapes the channels without solution are counted; behind them the first one decides.
 const COUNTED_SHAPES: usize = 2;
 /// How many factors are tried for a channel, from the greatest on.
 const MOST_FACTORS: usize = 64;
+/// Types of what a sum starts with and of `C` that are tried, those with the fewest bytes in all first.
+const WIDTHS: [(Ty, Ty); 5] =
+    [(Ty::I16, Ty::I16), (Ty::U16, Ty::I16), (Ty::I32, Ty::I8), (Ty::I32, Ty::I16), (Ty::I16, Ty::I32)];
 const WORD: i128 = 1 << 32;
+const WORD_BYTES: u32 = 4;
 
 /// A step function to be put in a short form.
 #[derive(Clone, Debug)]
@@ -51,6 +62,8 @@ pub struct Wanted {
     pub dropped: Option<u32>,
     /// Whether all steps have the same length, and ties go away from zero: as of a division by a whole number.
     pub is_even: bool,
+    /// What the sum starts with, if that is a constant which the offset goes into.
+    pub start: Option<i32>,
 }
 
 /// What the high word of the product is added to.
@@ -60,6 +73,8 @@ pub enum Base {
     Zero,
     /// A constant of the channel.
     Constant,
+    /// A constant of all channels, and half of what the sign takes off.
+    HalfSign,
     /// The number that is multiplied.
     Itself,
 }
@@ -134,6 +149,8 @@ pub struct Cost {
     pub loads: u32,
     /// Other constants.
     pub registers: u32,
+    /// Bytes of the constants of a channel that differ, what the sum starts with among them.
+    pub bytes: u32,
 }
 
 impl Cost {
@@ -143,6 +160,7 @@ impl Cost {
             operations: self.operations + other.operations,
             loads: self.loads + other.loads,
             registers: self.registers + other.registers,
+            bytes: self.bytes + other.bytes,
         }
     }
 }
@@ -161,19 +179,23 @@ impl Shape {
 
 impl Found {
     /// What it takes; an offset that is not free is an operation by itself, or one with the shift to the left.
-    pub fn cost(&self, used: &[bool], offset_is_free: bool) -> Cost {
+    pub fn cost(&self, wanted: &[Option<Wanted>], offset_is_free: bool) -> Cost {
         let Shape { left, base, sign, shift, .. } = self.shape;
         let mut cost = Cost { operations: self.shape.operations(), ..Cost::default() };
+        let used = || self.constants.iter().zip(wanted).filter_map(|(c, wanted)| Some((c, wanted.as_ref()?)));
         let mut constant = |of: &dyn Fn(&Constants) -> i32| {
-            let mut values = self.constants.iter().zip(used).filter(|(_, used)| **used).map(|(c, _)| of(c));
+            let mut values = used().map(|(c, _)| of(c));
             let first = values.next().unwrap_or(0);
             match values.all(|value| value == first) {
                 true => cost.registers += u32::from(first != 0),
-                false => cost.loads += 1,
+                false => {
+                    cost.loads += 1;
+                    cost.bytes += width(used().map(|(c, _)| of(c).into()));
+                }
             }
         };
         constant(&|constants| constants.multiplier);
-        if base == Base::Constant {
+        if matches!(base, Base::Constant | Base::HalfSign) {
             constant(&|constants| constants.high);
         }
         if sign == Some(Sign::Constant) {
@@ -185,10 +207,22 @@ impl Found {
         if left > 0 || !offset_is_free {
             constant(&|constants| constants.offset);
         }
+        let starts: Option<Vec<i64>> = used().map(|(c, wanted)| wanted.starts_with(c.offset)).collect();
+        cost.bytes += starts.map_or(WORD_BYTES, |starts| width(starts.into_iter()));
         let has_offset = self.constants.iter().any(|constants| constants.offset != 0);
         cost.operations += u32::from(left == 0 && !offset_is_free && has_offset);
         cost
     }
+}
+
+/// Bytes of the narrowest integer that each of these is.
+fn width(numbers: impl Iterator<Item = i64> + Clone) -> u32 {
+    let (least, greatest) = (numbers.clone().min().unwrap_or(0), numbers.max().unwrap_or(0));
+    let fits = |bytes: &u32| {
+        let values = 1i64 << (8 * bytes);
+        (least >= 0 && greatest < values) || (least >= -values / 2 && greatest < values / 2)
+    };
+    [1, 2].into_iter().find(fits).unwrap_or(WORD_BYTES)
 }
 
 impl Form {
@@ -201,6 +235,7 @@ impl Form {
         let base = match base {
             Base::Zero => 0,
             Base::Constant => i64::from(high),
+            Base::HalfSign => i64::from(high) + i64::from(self.constants.sign >> 1),
             Base::Itself => x,
         };
         let sign = match sign {
@@ -248,7 +283,6 @@ pub struct Query<'w> {
 /// The form of the least cost for all channels, of those with the fewest operations; else the least number of channels that were
 /// seen without one.
 pub fn find(query: &Query) -> Result<Found, usize> {
-    let used: Vec<bool> = query.wanted.iter().map(Option::is_some).collect();
     let mut least_failures = query.wanted.iter().flatten().count();
     let mut best: Option<(Cost, Found)> = None;
     for (number, shape) in query.shapes().into_iter().enumerate() {
@@ -261,14 +295,10 @@ pub fn find(query: &Query) -> Result<Found, usize> {
             }
         }
         let most_failures = if number < COUNTED_SHAPES { least_failures } else { 1 };
-        for is_common in [true, false] {
-            if is_common && (shape.base != Base::Constant || shape.left > 0 || !query.offset_is_free) {
-                continue;
-            }
-            match query.solve(shape, is_common, most_failures) {
-                Ok(constants) => {
-                    let found = Found { shape, constants };
-                    let cost = found.cost(&used, query.offset_is_free);
+        for &split in query.splits(shape) {
+            match query.solve(shape, split, most_failures) {
+                Ok(found) => {
+                    let cost = found.cost(query.wanted, query.offset_is_free);
                     if cost <= query.most && best.as_ref().is_none_or(|(best, _)| cost < *best) {
                         best = Some((cost, found));
                     }
@@ -278,7 +308,7 @@ pub fn find(query: &Query) -> Result<Found, usize> {
             }
         }
     }
-    best.map(|(_, found)| found).ok_or(least_failures)
+    best.map(|(cost, found)| query.narrowed(cost, found)).ok_or(least_failures)
 }
 
 /// A factor for each channel, at most `most`, with which a product and a saturation with one shift are proven for all.
@@ -296,7 +326,7 @@ pub fn find_factors(query: &Query, most: &[i32]) -> Option<Vec<i32>> {
             let tried = (1..=*most).rev().take(MOST_FACTORS);
             tried
                 .into_iter()
-                .find(|factor| wanted.with_factor(*factor).solve(shape, query.clamp, None).is_some())
+                .find(|factor| wanted.with_factor(*factor).solve(shape, query.clamp, Split::Any).is_some())
         };
         query.wanted.iter().zip(most).map(factor).collect()
     })
@@ -307,10 +337,13 @@ impl Query<'_> {
     fn shapes(&self) -> Vec<Shape> {
         let mut shapes = Vec::new();
         for left in 0..=MOST_LEFT {
-            for base in [Base::Zero, Base::Constant, Base::Itself] {
+            for base in [Base::Zero, Base::Constant, Base::HalfSign, Base::Itself] {
                 for shift in self.shifts(left, base) {
                     let sign = self.sign(left, base, shift);
                     for sign in [None].into_iter().chain(sign.map(Some)) {
+                        if base == Base::HalfSign && sign != Some(Sign::Constant) {
+                            continue; // A common sign has a common base anyway.
+                        }
                         for rounds in [false, true] {
                             shapes.push(Shape { left, base, rounds, sign, shift, limits: self.limits });
                         }
@@ -319,8 +352,19 @@ impl Query<'_> {
             }
         }
         shapes.retain(|shape| shape.operations() <= self.most.operations.min(LONGEST));
-        shapes.sort_by_key(|shape| (shape.operations(), shape.base == Base::Constant)); // Stable.
+        let by_cost =
+            |shape: &Shape| (shape.operations(), matches!(shape.base, Base::Constant | Base::HalfSign));
+        shapes.sort_by_key(by_cost); // Stable.
         shapes
+    }
+
+    /// How the offset may be split, the best way first.
+    fn splits(&self, shape: Shape) -> &'static [Split] {
+        match shape.base {
+            Base::Constant if shape.left == 0 && self.offset_is_free => &[Split::Common, Split::Any],
+            Base::HalfSign => &[Split::Common],
+            _ => &[Split::Any],
+        }
     }
 
     /// The shifts to try, round ones first, then the greatest; `None` stands for one of each channel's own.
@@ -333,7 +377,9 @@ impl Query<'_> {
         let mut shifts: Vec<Option<i32>> = match base {
             Base::Itself if is_same => vec![Some(least)],
             Base::Itself => Vec::new(),
-            Base::Zero | Base::Constant => ((least - LOWER_SHIFTS).max(0)..=least).rev().map(Some).collect(),
+            Base::Zero | Base::Constant | Base::HalfSign => {
+                ((least - LOWER_SHIFTS).max(0)..=least).rev().map(Some).collect()
+            }
         };
         shifts.sort_by_key(|shift| shift.is_none_or(|shift| shift % ROUND_SHIFT != 0)); // Stable.
         if !is_same {
@@ -359,16 +405,16 @@ impl Query<'_> {
     }
 
     /// Constants of all channels, or how many have none, counted up to a number.
-    fn solve(&self, shape: Shape, is_common: bool, most_failures: usize) -> Result<Vec<Constants>, usize> {
+    fn solve(&self, shape: Shape, mut split: Split, most_failures: usize) -> Result<Found, usize> {
         let mut constants = Vec::with_capacity(self.wanted.len());
-        let (mut failures, mut common) = (0, None);
+        let mut failures = 0;
         for wanted in self.wanted {
             let found = match wanted {
-                Some(wanted) => wanted.solve(shape, self.clamp, common),
+                Some(wanted) => wanted.solve(shape, self.clamp, split),
                 None => Some(Constants::default()),
             };
-            if is_common && wanted.is_some() {
-                common = common.or(found.map(|found| found.high));
+            if let (Split::Common, Some(_), Some(found)) = (split, wanted, found) {
+                split = Split::High(found.high); // The others take that of the first.
             }
             failures += usize::from(found.is_none());
             constants.push(found.unwrap_or_default());
@@ -376,7 +422,27 @@ impl Query<'_> {
                 return Err(failures);
             }
         }
-        if failures == 0 { Ok(constants) } else { Err(failures) }
+        if failures == 0 { Ok(Found { shape, constants }) } else { Err(failures) }
+    }
+
+    /// The form, or one that costs the same but has narrower tables: what the sum starts with is then as free as `C` is.
+    fn narrowed(&self, cost: Cost, found: Found) -> Found {
+        if found.shape.base != Base::Constant || found.shape.left > 0 || !self.offset_is_free {
+            return found;
+        }
+        let alike = |shape: &Shape| {
+            let Shape { shift, rounds, sign, .. } = *shape;
+            Shape { shift, rounds, sign, ..found.shape } == *shape
+                && (shift.is_some(), sign.is_some())
+                    == (found.shape.shift.is_some(), found.shape.sign.is_some())
+        };
+        let shapes: Vec<Shape> = self.shapes().into_iter().filter(alike).collect();
+        let narrower = |(start, high): &(Ty, Ty)| {
+            let split = Split::Within { start: *start, high: *high };
+            let forms = shapes.iter().filter_map(|shape| self.solve(*shape, split, 1).ok());
+            forms.into_iter().find(|form| form.cost(self.wanted, self.offset_is_free) < cost)
+        };
+        WIDTHS.iter().find_map(narrower).unwrap_or(found)
     }
 }
 
@@ -384,6 +450,11 @@ impl Wanted {
     /// The same function of an accumulator that arrives with another factor.
     pub fn with_factor(&self, factor: i32) -> Self {
         Self { factor, ..self.clone() }
+    }
+
+    /// What the sum starts with where the offset is in it.
+    fn starts_with(&self, offset: i32) -> Option<i64> {
+        Some(i64::from(self.start?) + i64::from(offset))
     }
 
     /// The factor of the number that is multiplied.
@@ -419,8 +490,8 @@ impl Wanted {
         1i32.checked_shl(power).filter(|unit| *unit > 0)
     }
 
-    /// Constants for which the form is proven, with this `C` if one is given.
-    fn solve(&self, shape: Shape, clamp: (i32, i32), high: Option<i32>) -> Option<Constants> {
+    /// Constants for which the form is proven, with the offset split like that.
+    fn solve(&self, shape: Shape, clamp: (i32, i32), split: Split) -> Option<Constants> {
         let Shape { left, base, .. } = shape;
         let own_shift = shape.shift.or_else(|| self.greatest_shift(left, base));
         let shift = if self.slope.0 == 0 { Some(own_shift.unwrap_or(0)) } else { own_shift }?;
@@ -431,7 +502,8 @@ impl Wanted {
             _ => {
                 let tilts = TILTS.iter().filter(|_| self.is_even).map(|by| 1 << by);
                 let nearest = NEAREST.iter().copied().chain(tilts);
-                nearest.map(|by| middle + by).filter(|m| *m > 0).collect()
+                let farther = FARTHER.iter().flat_map(|by| [*by, -by]);
+                nearest.chain(farther).map(|by| middle + by).filter(|m| *m > 0).collect()
             }
         };
         near.into_iter().filter(|m| multipliers(base).contains(m)).find_map(|m| {
@@ -440,7 +512,7 @@ impl Wanted {
             let is_proven = |constants: &Constants| {
                 Form { shape, constants: *constants, factor: self.factor }.is_proven(&self.steps, clamp)
             };
-            ways.split(interval, high).into_iter().find(is_proven)
+            ways.split(interval, split, self.start).into_iter().find(is_proven)
         })
     }
 
@@ -484,9 +556,22 @@ impl Wanted {
 /// The multipliers that fit, counted with the base.
 fn multipliers(base: Base) -> std::ops::Range<i128> {
     match base {
-        Base::Zero | Base::Constant => 0..1 << 31,
+        Base::Zero | Base::Constant | Base::HalfSign => 0..1 << 31,
         Base::Itself => 1 << 31..1 << 32,
     }
+}
+
+/// How an offset is split into `D` and `C`.
+#[derive(Clone, Copy)]
+enum Split {
+    /// With a small `D`.
+    Any,
+    /// The same, and the others take this `C`.
+    Common,
+    /// With this `C`.
+    High(i32),
+    /// So that what the sum starts with and `C` are of these types.
+    Within { start: Ty, high: Ty },
 }
 
 /// What is settled of a channel's constants before its offset.
@@ -499,28 +584,21 @@ struct Ways {
 }
 
 impl Ways {
-    /// The ways to write a whole offset of the interval as `D m + 2^32 C`, small `D` first; with this `C` if one is given.
-    fn split(&self, (low, high): (i128, i128), given: Option<i32>) -> Vec<Constants> {
-        let m = self.m;
-        let ceil = |n: i128, d: i128| -(-n).div_euclid(d);
-        let mut pairs: Vec<(i128, i128)> = Vec::new();
-        if self.shape.base == Base::Constant && given.is_none() {
-            let offset = |sign: i128| Some(sign * least_offset(sign * m, (low, high))?);
-            pairs.extend([1, -1].into_iter().filter_map(offset).map(|d| (d, ceil(low - d * m, WORD))));
-            pairs.sort_by_key(|(d, _)| d.abs());
-        } else {
-            let c = i128::from(given.unwrap_or(0));
-            let (low, high) = (low - c * WORD, high - c * WORD);
-            let nearest = match m {
-                0 => 0,
-                _ if low > 0 => ceil(low, m),
-                _ => high.min(0).div_euclid(m),
-            };
-            if (low..=high).contains(&(nearest * m)) {
-                pairs.push((nearest, c));
+    /// The ways to write a whole offset of the interval as `D m + 2^32 C`, the best first.
+    fn split(&self, (low, high): (i128, i128), split: Split, start: Option<i32>) -> Vec<Constants> {
+        let half = if self.shape.base == Base::HalfSign { i128::from(self.sign >> 1) * WORD } else { 0 };
+        let interval = (low - half, high - half);
+        let pairs = match (self.shape.base, split) {
+            (Base::Constant | Base::HalfSign, Split::Any | Split::Common) => self.with_small_offset(interval),
+            (Base::Constant | Base::HalfSign, Split::High(high)) => self.with_high(interval, high.into()),
+            (Base::Constant | Base::HalfSign, Split::Within { start: ty, high }) => {
+                let start = if ty == Ty::I32 { start.or(Some(0)) } else { start };
+                let within = start.and_then(|start| self.within(interval, start.into(), (ty, high)));
+                within.into_iter().collect()
             }
-        }
-        let multiplier = if self.shape.base == Base::Itself { m - WORD } else { m };
+            (Base::Zero | Base::Itself, _) => self.with_high(interval, 0),
+        };
+        let multiplier = if self.shape.base == Base::Itself { self.m - WORD } else { self.m };
         let (sign, shift) = (self.sign, self.shift);
         let constants = |(d, c): (i128, i128)| {
             let (multiplier, high, offset) =
@@ -529,6 +607,50 @@ impl Ways {
         };
         pairs.into_iter().filter_map(constants).collect()
     }
+
+    /// The two with the smallest `D` of either sign.
+    fn with_small_offset(&self, (low, high): (i128, i128)) -> Vec<(i128, i128)> {
+        let m = self.m;
+        let offset = |sign: i128| Some(sign * least_offset(sign * m, (low, high))?);
+        let pair = |d: i128| (d, ceil(low - d * m, WORD));
+        let mut pairs: Vec<_> = [1, -1].into_iter().filter_map(offset).map(pair).collect();
+        pairs.sort_by_key(|(d, _)| d.abs());
+        pairs
+    }
+
+    /// The one with this `C`, if there is one.
+    fn with_high(&self, (low, high): (i128, i128), c: i128) -> Vec<(i128, i128)> {
+        let (low, high) = (low - c * WORD, high - c * WORD);
+        let nearest = match self.m {
+            0 => 0,
+            m if low > 0 => ceil(low, m),
+            m => high.min(0).div_euclid(m),
+        };
+        if (low..=high).contains(&(nearest * self.m)) { vec![(nearest, c)] } else { Vec::new() }
+    }
+
+    /// The one with the least `D` with which what the sum starts with, and `C`, are of these types.
+    fn within(&self, (low, high): (i128, i128), start: i128, types: (Ty, Ty)) -> Option<(i128, i128)> {
+        let m = self.m;
+        let limits = |ty: Ty| {
+            let Interval { low, high } = Interval::of_type(ty);
+            (i128::from(low), i128::from(high))
+        };
+        let ((start_low, start_high), (c_low, c_high)) = (limits(types.0), limits(types.1));
+        let (mut least, mut most) = (start_low - start, start_high - start);
+        if m > 0 {
+            least = least.max(ceil(low - c_high * WORD, m));
+            most = most.min((high - c_low * WORD).div_euclid(m));
+        }
+        let d = least + least_offset(m, (low - least * m, high - least * m))?;
+        let c = ceil(low - d * m, WORD);
+        (d <= most && (c_low..=c_high).contains(&c)).then_some((d, c))
+    }
+}
+
+/// A quotient, rounded up.
+fn ceil(n: i128, d: i128) -> i128 {
+    -(-n).div_euclid(d)
 }
 
 /// The least `d >= 0` for which `d m` lies in the interval, but for a multiple of 2^32.

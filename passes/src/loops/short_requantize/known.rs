@@ -22,8 +22,9 @@ pub struct Question {
     pub shift: Option<i32>,
 }
 
-/// The least and the greatest accumulator of a channel, what it arrives multiplied by, and its multiplier and shift.
-pub type Numbers = (i64, i64, i32, (i32, i32));
+/// The least and the greatest accumulator of a channel, what it arrives multiplied by, what the sum starts with if that is known, and its
+/// multiplier and shift.
+pub type Numbers = (i64, i64, i32, Option<i32>, (i32, i32));
 
 /// A form for all channels and what it takes, or how many channels have none.
 pub type Answer = Result<(Found, Cost), usize>;
