@@ -55,7 +55,7 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     small.first_of(&["short-requantize", "short-requantize any"]);
     let begun = [(rescaled_briefly(begin, &sum), false), (small, true)];
     for (begun, is_small) in begun.iter().filter(|_| traits.dual_mac) {
-        for way in ways(&sum) {
+        for way in ways(&sum).into_iter().filter(|way| !way.by_lines || *is_small && traits.overlapping) {
             let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
             let steps = draft.extent(&format!("{}.o", sum.data[way.walked].name));
             let kept =
@@ -88,6 +88,7 @@ pub(super) fn goes_in_lanes(nest: &Nest, sum: &SumOfProducts) -> bool {
 }
 
 /// One way to compute a depthwise convolution.
+#[derive(Clone, Copy)]
 struct Way {
     /// Channels that are turned into planes at once.
     planes: u32,
@@ -95,6 +96,8 @@ struct Way {
     outputs: Option<u32>,
     /// The loop over data that they follow each other along.
     walked: usize,
+    /// Whether the other loops of the sum stay loops in the code.
+    by_lines: bool,
 }
 
 impl Way {
@@ -108,13 +111,23 @@ impl Way {
 /// All ways.
 fn ways(sum: &SumOfProducts) -> Vec<Way> {
     let of_outputs = |outputs: Option<u32>| {
-        let way = move |(planes, walked)| Way { planes, outputs, walked };
+        let way = move |(planes, walked)| Way { planes, outputs, walked, by_lines: false };
         ways_to_walk(sum).into_iter().map(way)
     };
     let all = product(&sum.data);
     let at_once = (all <= MANY_OUTPUTS).then_some(None);
     let some = OUTPUTS.iter().filter(|_| all > FEW_OUTPUTS).copied().map(Some);
-    at_once.into_iter().chain(some).flat_map(of_outputs).collect()
+    let ways: Vec<Way> = at_once.into_iter().chain(some).flat_map(of_outputs).collect();
+    let in_lines = |way: &&Way| way.outputs.is_some() && has_long_lines(sum, way.walked);
+    let by_lines = ways.iter().filter(in_lines).map(|way| Way { by_lines: true, ..*way });
+    by_lines.chain(ways.iter().copied()).collect()
+}
+
+/// Whether a window has more weights in the last one of its loops than registers reach for, and that is the one along which outputs
+/// follow each other.
+fn has_long_lines(sum: &SumOfProducts, walked: usize) -> bool {
+    let last = sum.summed.len() - 1;
+    last > 0 && walked == last && sum.summed[last].extent > LINES_AT_ONCE
 }
 
 /// How many channels are turned into planes at once, and which loop outputs follow each other along: that of what lies in planes
@@ -142,7 +155,7 @@ fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts) -> Draft {
 
 /// Pairs of products of halfwords in planes.
 fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> Result<Draft, Stuck> {
-    let Way { planes, outputs, walked } = *way;
+    let Way { planes, outputs, walked, by_lines } = *way;
     let bytes_of_data = data_bytes(&draft.nest, sum);
     let channel = sum.shared.last().ok_or(Stuck)?;
     let column = &sum.data[walked];
@@ -190,6 +203,9 @@ fn paired(mut draft: Draft, sum: &SumOfProducts, way: &Way, traits: &Traits) -> 
     let along = walked.min(taps.len() - 1);
     if product(&sum.summed) <= sum.summed[along].extent * LINES_AT_ONCE {
         taps.rotate_left(along); // A word of each line and all that it is for, then the next words: their loads stand together.
+    }
+    if by_lines {
+        taps.drain(..along);
     }
     draft.step(format!("phases {}", taps.join(" ")))?;
     if left > 0 {
@@ -242,6 +258,9 @@ fn data_bytes(nest: &Nest, sum: &SumOfProducts) -> usize {
 
 /// Ways to use the registers along so many steps.
 fn ways_to_keep(way: &Way, steps: u32) -> Vec<Kept> {
+    if way.by_lines {
+        return vec![Kept::Constants];
+    }
     if way.outputs.is_none() {
         return vec![Kept::Nothing, Kept::Constants];
     }

@@ -29,6 +29,8 @@
 //! for c in 0..8 { v_panel[0, 0] as i16x2 = sxtb16 v_bytes[c, 0] as i8x4 {ror = 0} …  for p in 0..6 { … v_panel[0, 0] as i16x2 … } }
 //! ```
 //!
+//! The panel has a dimension for each loop inside that the rows vary with.
+//!
 //! Legal for constants of halfwords in pairs, all with the same outer dimensions, that are read in words at positions known in the code.
 
 mod halves;
@@ -320,32 +322,34 @@ impl Words {
         mut body: Vec<Stmt>,
     ) -> Result<Vec<Stmt>, Diagnostic> {
         let mut wanted: Vec<(usize, Word)> = Vec::new();
-        let mut row: Option<Vec<Index>> = None;
+        let mut rows: Option<Rows> = None;
         for read in buffers.iter().flat_map(|buffer| reads(&mut body, *buffer)) {
-            let (number, outer) = position(read.access()).expect("the positions of all words are known");
             if !is_repeated(&read) {
                 continue;
             }
-            if row.as_deref().is_some_and(|row| row != outer) || read.varies_with().next().is_some() {
+            let first = rows.get_or_insert_with(|| Rows::of(&read));
+            if Rows::of(&read).along(&first.loops) != first.along(&first.loops) {
                 let name = &nest.buffers[read.access().buffer.idx()].name;
-                return Err(Diagnostic::new(format!(
-                    "cannot narrow `{name}`: loops inside read it in several rows"
-                ))
-                .help("legal at a loop inside of which all read the same; or without `at`"));
+                let what = format!("cannot narrow `{name}`: loops inside read it in rows of several kinds");
+                return Err(Diagnostic::new(what)
+                    .help("legal at a loop inside of which all read the same; or without `at`"));
             }
-            row = Some(outer.to_vec());
+            let (number, _) = position(read.access()).expect("the positions of all words are known");
             let word = (read.access().buffer, number);
             wanted.push((self.all[&word], word));
         }
-        let Some(row) = row else { return Ok(body) };
+        let Some(rows) = rows else { return Ok(body) };
         wanted.sort_unstable_by_key(|(at, word)| (self.layout.word(*at), *word)); // Pairs of one word together.
         wanted.dedup_by_key(|(at, _)| *at);
         let name = fresh_name(nest, &format!("{}_panel", nest.buffers[buffers[0].idx()].name));
-        let mut panel = Buffer::new(name, Ty::I16, &[wanted.len() as u32, PAIR as u32], Role::Scratch);
+        let extents = rows.loops.iter().map(|l| l.extent);
+        let shape: Vec<u32> = extents.chain([wanted.len() as u32, PAIR as u32]).collect();
+        let mut panel = Buffer::new(&name, Ty::I16, &shape, Role::Scratch);
         panel.map.align = WORD as u32;
         let panel = nest.add_buffer(panel);
-        let place = |at: usize| {
-            let index = [at, 0].map(|at| Index::constant(at as i64)).to_vec();
+        let place = |loops: &[Loop], at: usize| {
+            let pair = [at, 0].map(|at| Index::constant(at as i64));
+            let index = loops.iter().map(|l| Index::var(l.var)).chain(pair).collect();
             Access { buffer: panel, index, ty: Ty::I16x2, border: None }
         };
         for buffer in buffers {
@@ -353,12 +357,49 @@ impl Words {
                 let (number, _) = position(read.access())?;
                 let pair = self.all[&(*buffer, number)];
                 let at = wanted.iter().position(|(at, _)| *at == pair)?;
-                is_repeated(read).then(|| Expr::Load(place(at)))
+                is_repeated(read).then(|| Expr::Load(place(&Rows::of(read).loops, at)))
             });
         }
-        let fill =
-            |(at, (_, word)): (usize, &(usize, Word))| Stmt::Store(place(at), self.value(made, *word, &row));
-        Ok(wanted.iter().enumerate().map(fill).chain(body).collect())
+        let loops: Vec<Loop> = (0..rows.loops.len())
+            .map(|dim| Loop {
+                var: fresh_var(nest, &format!("{name}_{dim}")),
+                extent: rows.loops[dim].extent,
+                unroll: false,
+            })
+            .collect();
+        let row = rows.along(&loops).unwrap_or_default();
+        let fill = |(at, (_, word)): (usize, &(usize, Word))| {
+            Stmt::Store(place(&loops, at), self.value(made, *word, &row))
+        };
+        let fills = wanted.iter().enumerate().map(fill).collect();
+        let filled: Vec<Stmt> = loops.iter().rev().fold(fills, |inner, l| vec![Stmt::For(l.clone(), inner)]);
+        Ok([filled, body].concat())
+    }
+}
+
+/// The rows that a load inside of a block reads.
+struct Rows {
+    /// The index of a row.
+    index: Vec<Index>,
+    /// The loops of the block that it varies with.
+    loops: Vec<Loop>,
+}
+
+impl Rows {
+    fn of(read: &Read) -> Self {
+        let (_, index) = position(read.access()).expect("the positions of all words are known");
+        Rows { index: index.to_vec(), loops: read.varies_with().cloned().collect() }
+    }
+
+    /// The index with other loops in the place of its own; `None` where these have other extents.
+    fn along(&self, loops: &[Loop]) -> Option<Vec<Index>> {
+        let extents = |loops: &[Loop]| loops.iter().map(|l| l.extent).collect::<Vec<_>>();
+        let value = |var: VarId| {
+            let at = self.loops.iter().position(|l| l.var == var);
+            Index::var(at.map_or(var, |at| loops[at].var))
+        };
+        let index = |()| self.index.iter().map(|index| index.substitute(&value)).collect();
+        (extents(&self.loops) == extents(loops)).then_some(()).map(index)
     }
 }
 
