@@ -156,6 +156,7 @@ pub struct Survey {
 pub fn survey(members: &Members, body: Body, vars: &Vars, together: &Together) -> Survey {
     let mut walk = Walk { members, together, vars: vars.clone(), inner: 0, found: Survey::default() };
     walk.loops(body.loops, &mut |walk| walk.stmts(body.stmts));
+    // In an innermost loop each keeps a pointer of its own, which steps for nothing.
     if walk.found.has_loops || body.loops.is_empty() {
         walk.found.merge_windows();
     }

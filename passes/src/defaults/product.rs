@@ -331,8 +331,9 @@ impl Product<'_> {
             }
         }
         sums.iter().try_for_each(|sum| draft.step(format!("tile {sum} {PAIR}")))?;
+        // Pair after pair of all channels of a block: their distances do not depend on how long the sum is.
         for weights in draft.constants_read(&self.sum.w) {
-            draft.step(format!("pack {weights} i16"))?; // Pair after pair of all channels of a block: wherever the sum ends, their distances are the same.
+            draft.step(format!("pack {weights} i16"))?;
         }
         sums.iter().try_for_each(|sum| draft.step(format!("vectorize {sum}.i dual16")))?;
         Ok(sums)
