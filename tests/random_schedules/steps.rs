@@ -237,7 +237,7 @@ fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// The same with pairs of weights as bytes.
+/// The same with pairs of weights as bytes, some of them 256 times those.
 fn narrowed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut steps = paired(nest, rng);
     if !steps.is_empty() {
@@ -246,7 +246,15 @@ fn narrowed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         let axes = loops(nest);
         let at = format!("tight at {}", nest.vars[rng.of(&axes).var.idx()]);
         let way = rng.of(&["", "tight", &at]);
-        steps.extend(weights.map(|buffer| parsed(&format!("narrow {}_words {way}", buffer.name))));
+        let scaled = rng.pick(0, 1) == 1;
+        let names: Vec<&String> = weights.map(|buffer| &buffer.name).collect();
+        if scaled {
+            let scale = |name| parsed(&format!("scale {name}_packed by 256"));
+            let pack = |name| parsed(&format!("pack {name} i16"));
+            steps.splice(0..0, names.iter().flat_map(|name| [pack(name), scale(name)]));
+        }
+        let made = if scaled { "_packed_scaled_words" } else { "_words" };
+        steps.extend(names.iter().map(|name| parsed(&format!("narrow {name}{made} {way}"))));
     }
     steps
 }

@@ -51,9 +51,8 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
         return Vec::new();
     }
     let mut drafts = Vec::new();
-    let mut small = begin.clone();
-    small.first_of(&["short-requantize", "short-requantize any"]);
-    let begun = [(rescaled_briefly(begin, &sum), false), (small, true)];
+    let begun =
+        [("auto", false), ("256", true)].map(|(by, is_small)| (rescaled_briefly(begin, &sum, by), is_small));
     for (begun, is_small) in begun.iter().filter(|_| traits.dual_mac) {
         for way in ways(&sum).into_iter().filter(|way| !way.by_lines || *is_small && traits.overlapping) {
             let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
@@ -146,9 +145,10 @@ fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
 }
 
 /// Rescaling in few operations. A factor in each weight, which is a halfword anyway, leaves one constant to load, where that can be.
-fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts) -> Draft {
+/// Those times 256 can still be stored as bytes.
+fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts, by: &str) -> Draft {
     let mut draft = begin.clone();
-    let scaled = format!("pack {0} i16; scale {0}_packed by auto; short-requantize", sum.w);
+    let scaled = format!("pack {0} i16; scale {0}_packed by {by}; short-requantize", sum.w);
     draft.first_of(&[scaled.as_str(), "short-requantize", "short-requantize any"]);
     draft
 }

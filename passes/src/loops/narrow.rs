@@ -22,6 +22,12 @@
 //! … sxtb16 v_bytes[9*c] as i8x4 {ror = 0} … sxtb16 v_bytes[9*c + 2] as i8x4 {ror = 0} … sxtb16 v_bytes[9*c + 2] as i8x4 {ror = 8} …
 //! ```
 //!
+//! Where all values are multiples of 256, as behind `scale … by 256`, the bytes are those above, and a mask takes them from a word:
+//!
+//! ```text
+//! … as_i16x2 and(as_i32 v_bytes[c, 0] as i8x4, -16711936) … as_i16x2 and(shl(as_i32 v_bytes[c, 0] as i8x4, 8), -16711936) …
+//! ```
+//!
 //! `at AXIS` at the end makes halfwords of what loops inside read once for each iteration of that one, in a panel:
 //!
 //! ```text
@@ -31,17 +37,20 @@
 //!
 //! The panel has a dimension for each loop inside that the rows vary with.
 //!
-//! Legal for constants of halfwords in pairs, all with the same outer dimensions, that are read in words at positions known in the code.
+//! Legal for constants of halfwords in pairs whose values are bytes, or all 256 times one, all with the same outer dimensions, that are read in
+//! words at positions known in the code.
 
+mod byte;
 mod halves;
 mod layout;
 
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Prim, Reduce, Role, Stmt, VarId};
+use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, Loop, Nest, Reduce, Role, Stmt, VarId};
 use ir::ty::Ty;
 
+use self::byte::Byte;
 use self::halves::{Halves, Word};
 use self::layout::{Half, Layout};
 use super::edit::{
@@ -50,7 +59,6 @@ use super::edit::{
 use super::footprint::{Read, reads, replace_reads};
 use super::pack::constant;
 use super::step::{Arg, StepDef};
-use crate::proofs::accumulators::{Interval, values};
 
 /// The step.
 pub const STEP: StepDef = StepDef {
@@ -92,9 +100,10 @@ pub fn narrow(
     write_out(nest, buffers, &mut body);
     nest.body = body;
     buffers.iter().try_for_each(|buffer| check_is_read(nest, *buffer))?;
-    let halves = Halves::of(nest, buffers)?;
+    let byte = Byte::of(nest, buffers)?;
+    let halves = Halves::of(nest, buffers, byte)?;
     halves.borrow(&mut nest.body);
-    let words = Words::of(nest, buffers, &halves, tight)?;
+    let words = Words::of(nest, buffers, &halves, (byte, tight))?;
     let name = nest.buffers[first.idx()].name.clone();
     let made = words.add_constant(nest, &name, &halves);
     if let Some(axis) = axis {
@@ -130,15 +139,6 @@ fn check_buffer(nest: &Nest, buffer: BufferId, first: BufferId) -> Result<(), Di
         let other = &nest.buffers[first.idx()].name;
         return Err(error(format!("its outer dimensions are not those of `{other}`"))
             .help(format!("narrow it by itself: `narrow {name}`")));
-    }
-    let found = values(nest, buffer)?;
-    let Interval { low, high } = Interval::of_type(Ty::I8);
-    if found.low < low || high < found.high {
-        return Err(error(format!(
-            "its values run from {} to {}, those of `i8` from {low} to {high}",
-            found.low, found.high
-        ))
-        .help("legal where every value is a byte, as before a `scale`"));
     }
     Ok(())
 }
@@ -221,10 +221,17 @@ struct Words {
     outer: Vec<u32>,
     /// Where their bytes lie.
     layout: Layout,
+    /// Which bytes of halfwords those are.
+    byte: Byte,
 }
 
 impl Words {
-    fn of(nest: &mut Nest, buffers: &[BufferId], halves: &Halves, tight: bool) -> Result<Self, Diagnostic> {
+    fn of(
+        nest: &mut Nest,
+        buffers: &[BufferId],
+        halves: &Halves,
+        (byte, tight): (Byte, bool),
+    ) -> Result<Self, Diagnostic> {
         let (mut distinct, mut all) = (Vec::new(), BTreeMap::new());
         for buffer in buffers {
             for read in reads(&mut nest.body, *buffer) {
@@ -245,7 +252,7 @@ impl Words {
         }
         let layout = if tight { Layout::tight(&distinct) } else { Layout::in_words(&distinct) };
         let shape = &nest.buffers[buffers[0].idx()].shape;
-        Ok(Words { all, outer: shape[..shape.len() - PAIR].to_vec(), layout })
+        Ok(Words { all, outer: shape[..shape.len() - PAIR].to_vec(), layout, byte })
     }
 
     /// The index of a byte of a row: rows that run into the next one lie in a single dimension.
@@ -277,7 +284,8 @@ impl Words {
             let load = |((buffer, word), half): (Word, usize)| {
                 let pair = [word, half].map(|at| Index::constant(at as i64));
                 let index = row.iter().cloned().chain(pair).collect();
-                extended(Expr::Load(Access { buffer, index, ty: Ty::I16, border: None }), Ty::I16)
+                let halfword = Access { buffer, index, ty: Ty::I16, border: None };
+                self.byte.of_halfword(extended(Expr::Load(halfword), Ty::I16))
             };
             let value = half.map_or(Expr::Int(0, Ty::I32), |half| load(halves.sources[half]));
             Stmt::Store(Access { buffer: made, index, ty: Ty::I8, border: None }, value)
@@ -310,7 +318,7 @@ impl Words {
     fn value(&self, made: BufferId, word: Word, row: &[Index]) -> Expr {
         let (at, ror) = self.layout.word(self.all[&word]);
         let load = Access { buffer: made, index: self.index(row, at), ty: Ty::I8x4, border: None };
-        Expr::Op { prim: Prim::Sxtb16, args: vec![Expr::Load(load)], imm: vec![ror] }
+        self.byte.pair(Expr::Load(load), ror)
     }
 
     /// Fills a panel with the words that loops inside of a body read, at its start, and lets them read it.

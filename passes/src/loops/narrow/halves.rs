@@ -6,6 +6,7 @@ use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
 use ir::loops::{BufferId, Expr, Index, Nest, Prim, Stmt};
 
+use super::byte::Byte;
 use super::layout::Half;
 use super::{PAIR, position};
 use crate::loops::edit::blocks_mut;
@@ -22,8 +23,8 @@ pub struct Halves {
 }
 
 impl Halves {
-    /// Those of all words of these constants of bytes.
-    pub fn of(nest: &Nest, buffers: &[BufferId]) -> Result<Self, Diagnostic> {
+    /// Those of all words of these constants, of whose halfwords this byte is all.
+    pub fn of(nest: &Nest, buffers: &[BufferId], byte: Byte) -> Result<Self, Diagnostic> {
         let mut halves = Halves { of_words: BTreeMap::new(), sources: Vec::new() };
         let mut known: BTreeMap<Vec<u8>, Half> = BTreeMap::new();
         for buffer in buffers {
@@ -34,7 +35,7 @@ impl Halves {
             for word in 0..n_words {
                 let number = |half: usize| {
                     let places = positions.iter().skip(PAIR * word + half).step_by(PAIR * n_words);
-                    let content = places.map(|at| bytes[PAIR * at]).collect(); // The low byte is all of it.
+                    let content = places.map(|at| bytes[PAIR * at + byte as usize]).collect();
                     *known.entry(content).or_insert_with(|| {
                         halves.sources.push(((*buffer, word), half));
                         halves.sources.len() - 1
