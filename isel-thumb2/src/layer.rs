@@ -11,6 +11,7 @@ use crate::frame::Home;
 use crate::isa::Extension;
 use crate::mir::{Function, Word};
 use crate::regalloc::{Allocator, Assigned, Belady, Check, Regalloc2, assign};
+use crate::reload::reload;
 use crate::schedule::settle::settle;
 pub use crate::schedule::{ORDERS, Order};
 use crate::schedule::{Ordered, Scheduler};
@@ -194,6 +195,9 @@ impl<'a> Contest<'a> {
             for Tried { blocks, .. } in &orders {
                 contest.enter(&scheduler.function(blocks), *allocator);
             }
+        }
+        if !only && let Some(reloaded) = reload(function) {
+            contest.enter(&Scheduler::new(&reloaded, options.core).run(winner), *first);
         }
         contest
     }

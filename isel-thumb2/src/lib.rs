@@ -17,5 +17,6 @@ pub mod mir;
 pub mod object;
 pub mod program;
 pub mod regalloc;
+pub mod reload;
 pub mod schedule;
 pub mod select;
