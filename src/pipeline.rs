@@ -1,12 +1,12 @@
 //! The compiler as one list of calls: from a model file to an object file and what stands beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use frontends::tflite;
 use ir::diag::Diagnostic;
 use ir::graph::Graph;
 use ir::loops::text::{Style, print_with_lines};
-use ir::loops::{Buffer, Layer, Lifetime, Nest, Program, Role, TensorSlot};
+use ir::loops::{Buffer, BufferId, Layer, Lifetime, Nest, Program, Role, TensorSlot};
 use ir::ty::Ty;
 use isel_thumb2::cores::Core;
 use isel_thumb2::layer;
@@ -175,7 +175,7 @@ pub fn generate(
         .enumerate()
         .map(|(number, layer)| layer_report(program, number, layer, options))
         .collect();
-    let weights = weight_symbols(program, &layers);
+    let weights = weight_bytes(program, &layers);
     let object = program::assemble(layers, &settings)?;
     let report = report(program, &placement, &object, &weights, reports, options);
     let header = header(&header_spec(program, &placement, &object, &report, model_sha256, options));
@@ -305,12 +305,15 @@ fn layer_report(
     }
 }
 
-/// The symbols of the constants that hold weights.
-fn weight_symbols(program: &Program, layers: &[CompiledLayer]) -> BTreeSet<String> {
-    let of_layer = |(layer, compiled): (&Layer, &CompiledLayer)| -> Vec<String> {
+/// The bytes of weights behind the symbol of each constant.
+fn weight_bytes(program: &Program, layers: &[CompiledLayer]) -> BTreeMap<String, u32> {
+    let of_layer = |(layer, compiled): (&Layer, &CompiledLayer)| -> Vec<(String, u32)> {
         let weights = flash::weights(&layer.nest);
-        let blocks = compiled.emitted.constants.iter().zip(&compiled.constants);
-        blocks.filter(|(id, _)| weights.contains(id)).map(|(_, block)| block.symbol.clone()).collect()
+        let bytes = |(symbol, contents): &(String, Vec<(BufferId, u32)>)| {
+            let weights = contents.iter().filter(|(buffer, _)| weights.contains(buffer));
+            (symbol.clone(), weights.map(|(_, bytes)| bytes).sum())
+        };
+        compiled.contents.iter().map(bytes).collect()
     };
     program.layers.iter().zip(layers).flat_map(of_layer).collect()
 }
@@ -319,17 +322,15 @@ fn report(
     program: &Program,
     placement: &Placement,
     object: &Object,
-    weights: &BTreeSet<String>,
+    weights: &BTreeMap<String, u32>,
     layers: Vec<LayerReport>,
     options: &Options,
 ) -> Report {
     let mut memory = MemoryReport::from(object.run.memory());
     layers.iter().for_each(|layer| memory += layer.memory);
-    let constants = |is_wanted: &dyn Fn(&String) -> bool| -> u32 {
-        object.constants.iter().filter(|(symbol, _)| is_wanted(symbol)).map(|(_, bytes)| bytes).sum()
-    };
-    let weight_bytes = constants(&|symbol| weights.contains(symbol));
-    let table_bytes = constants(&|symbol| !weights.contains(symbol));
+    let weight_bytes = object.constants.iter().filter_map(|(symbol, _)| weights.get(symbol)).sum();
+    let constant_bytes: u32 = object.constants.iter().map(|(_, bytes)| bytes).sum();
+    let table_bytes = constant_bytes - weight_bytes;
     Report {
         model: options.prefix.into(),
         cpu: options.core.name().into(),

@@ -47,6 +47,8 @@ pub struct CompiledLayer {
     pub emitted: Emitted,
     /// The constants that it reads, by symbol.
     pub constants: Vec<ConstBlock>,
+    /// What lies behind each of these symbols: constants of the nest, with the bytes of each.
+    pub contents: Vec<(String, Vec<(BufferId, u32)>)>,
     /// The line of the listing that names it; 0 for none.
     pub line: u32,
     /// The code that it shares with later layers, where it is the first of them. Then `emitted` is a few instructions
@@ -85,8 +87,10 @@ pub fn compile_layer(job: &Job, settings: &Settings) -> Result<CompiledLayer, Di
     let line = |stmt: u32| job.lines.get(stmt as usize).copied().unwrap_or(0);
     let names = Names { symbol, constant: &constant, line: &line };
     let emitted = layer::compile(job.nest, &job.offsets, &names, settings.options)?;
-    let constants = constants(job.nest, &emitted.constants, &constant)?;
-    Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares: None })
+    let together = Together::new(job.nest);
+    let constants = blocks(job.nest, &together, &emitted.constants, &constant)?;
+    let contents = contents(job.nest, &together, &emitted.constants, &constant);
+    Ok(CompiledLayer { emitted, constants, contents, line: job.line, body: None, shares: None })
 }
 
 /// Compiles layers that share their code, at least one.
@@ -144,9 +148,10 @@ fn caller(
     let mut emitted = entry::go_on(layer_symbol(settings, job.nest), has_table, body, job.line);
     emitted.constants = read.into_iter().collect();
     let mut constants = blocks(job.nest, together, &emitted.constants, &constant)?;
+    let contents = contents(job.nest, together, &emitted.constants, &constant);
     constants.extend(has_table.is_some().then_some(table));
     let shares = Some(body.code.symbol.clone());
-    Ok(CompiledLayer { emitted, constants, line: job.line, body: None, shares })
+    Ok(CompiledLayer { emitted, constants, contents, line: job.line, body: None, shares })
 }
 
 /// The symbol of a constant of a layer.
@@ -175,16 +180,32 @@ fn blocks(
 ) -> Result<Vec<ConstBlock>, Diagnostic> {
     let block = |first: &BufferId| -> Result<ConstBlock, Diagnostic> {
         let (mut bytes, mut align) = (Vec::new(), CONSTANT_ALIGN);
-        for (buffer, distance) in together.members(*first) {
+        for (buffer, pieces) in together.pieces(*first, nest) {
             let data = &nest.buffers[buffer.idx()];
-            bytes.resize(distance as usize, 0);
-            bytes.extend(&interp::eval_const(nest, buffer)?[..]);
-            bytes.resize(distance as usize + data.bytes(), 0);
+            let mut content = interp::eval_const(nest, buffer)?.to_vec();
+            content.resize(data.bytes(), 0);
+            for (at, piece) in pieces {
+                bytes.resize((at + piece.len()).max(bytes.len()), 0);
+                bytes[at..at + piece.len()].copy_from_slice(&content[piece]);
+            }
             align = align.max(data.map.align);
         }
         Ok(ConstBlock { symbol: symbol(*first), bytes, align, ..ConstBlock::default() })
     };
     read.iter().map(block).collect()
+}
+
+/// What lies behind the symbol of each constant that is read.
+fn contents(
+    nest: &Nest,
+    together: &Together,
+    read: &[BufferId],
+    symbol: &dyn Fn(BufferId) -> String,
+) -> Vec<(String, Vec<(BufferId, u32)>)> {
+    let bytes = |buffer: BufferId| (buffer, nest.buffers[buffer.idx()].bytes() as u32);
+    let behind =
+        |first: BufferId| together.members(first).into_iter().map(|(buffer, _)| bytes(buffer)).collect();
+    read.iter().map(|first| (symbol(*first), behind(*first))).collect()
 }
 
 /// The bytes that constants take in an object.

@@ -119,3 +119,32 @@ fn constants_that_are_walked_alike_share_an_address() {
     assert_eq!(members.iter().map(|(_, distance)| *distance).collect::<Vec<_>>(), [0, 16]);
     assert_eq!(emitted.memory().flash, loads(8, 4));
 }
+
+/// The rows that an iteration reads lie side by side: a word of `b`, two of `m`, then eight bytes of `w`, which have a loop of their own.
+#[test]
+fn rows_that_are_read_together_lie_together() {
+    let nest = parse_nest(
+        "loops @rows(x: i8[8], y: i32[3, 2]) {
+           const w: i8[3, 8] = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
+           const b: i32[3] = [10, 20, 30]
+           const m: i32[3, 2] = [1, 2, 3, 4, 5, 6]
+           for n in 0..3 {
+             reduce a: i32 over k in 0..8 {
+               init { a = b[n] }
+               update { a = add a, mul(sext(x[k]), sext(w[n, k])) }
+               finish { for i in 0..2 unroll { y[n, i] = mul a, m[n, i] } }
+             }
+           }
+         }",
+    )
+    .expect("the nest is right");
+    let [w, b, m] = ["w", "b", "m"].map(|name| {
+        nest.buffers_where(|buffer| buffer.is_const() && buffer.name == name).next().expect("it is there")
+    });
+    let rows =
+        |start: usize, bytes: usize| (0..3).map(|n| (start + 20 * n, bytes * n..bytes * (n + 1))).collect();
+    let pieces: Vec<(_, Vec<_>)> = vec![(b, rows(0, 4)), (m, rows(4, 8)), (w, rows(12, 8))];
+    let mut found = Together::new(&nest).pieces(b, &nest);
+    found.sort_by_key(|(_, pieces)| pieces[0].0);
+    assert_eq!(found, pieces);
+}

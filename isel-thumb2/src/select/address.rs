@@ -59,7 +59,7 @@ impl Stream {
     ///
     /// What members of a group have at different distances gets pointers of its own: an offset is the same for all.
     pub fn of(members: &Members, access: &Access, vars: &Vars, together: &Together) -> (Stream, i64) {
-        let (terms, constant) = members.position(access, vars);
+        let (terms, constant) = members.position(access, vars, together);
         let (buffer, distance) = together.place(access.buffer);
         let constant = constant.plus(distance);
         let offset = constant.of(0).rem_euclid(REACH);

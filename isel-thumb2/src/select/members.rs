@@ -12,7 +12,7 @@ use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest, Stmt, S
 
 use super::Offsets;
 use super::address::{Vars, fold};
-use super::constants::Together;
+use super::constants::{Together, Way};
 
 /// A nest with the places of its buffers.
 #[derive(Clone, Copy)]
@@ -169,20 +169,28 @@ impl<'a> Members<'a> {
     }
 
     /// Where an access of the first nest goes: bytes from the start of its buffer as a sum over loop variables.
-    pub fn position(&self, access: &Access, vars: &Vars) -> (Vec<(Num, Atom)>, Num) {
-        let of_first = match self.positions.get(&std::ptr::from_ref(access)) {
-            Some(position) => fold(position, vars),
-            None => fold(&position(self.nest(), access), vars),
+    pub fn position(&self, access: &Access, vars: &Vars, together: &Together) -> (Vec<(Num, Atom)>, Num) {
+        let rows = |index: &[Index], member: usize| match together.between(access.buffer, member) {
+            0 => Index::constant(0),
+            between => index[0].scale(between),
         };
+        let whole = match self.positions.get(&std::ptr::from_ref(access)) {
+            Some(position) => position.clone(),
+            None => position(self.nest(), access),
+        };
+        let of_first = fold(&whole.add(&rows(&access.index, 0)), vars);
         if self.others.is_empty() {
             let terms = of_first.terms.into_iter().map(|(by, atom)| (Num::All(by), atom)).collect();
             return (terms, Num::All(of_first.constant));
         }
         let mut all = vec![of_first];
         let others = &self.accesses[&std::ptr::from_ref(access)];
-        for ((alike, member), access) in self.others.iter().zip(&self.all[1..]).zip(others) {
-            let index = access.index.iter().map(|index| renamed(alike, index)).collect();
-            all.push(fold(&position(member.nest, &Access { index, ..(*access).clone() }), vars));
+        for (at, other) in others.iter().enumerate() {
+            let (alike, member) = (&self.others[at], &self.all[at + 1]);
+            let index: Vec<Index> = other.index.iter().map(|index| renamed(alike, index)).collect();
+            let rows = rows(&index, at + 1);
+            let whole = position(member.nest, &Access { index, ..(*other).clone() });
+            all.push(fold(&whole.add(&rows), vars));
         }
         joined(&all)
     }
@@ -205,15 +213,19 @@ impl<'a> Members<'a> {
         joined(&all)
     }
 
-    /// Which constants lie together, where that is the same for all; otherwise each lies by itself.
-    pub fn together(&self) -> Together {
-        let first = Together::new(self.nest());
-        let agrees = |(alike, member): (&Alike, &Member)| {
-            let name =
-                |id: BufferId| alike.buffers.iter().find(|(_, it)| **it == id).map(|(first, _)| *first);
-            Together::new(member.nest).renamed(&name) == first
+    /// Which constants lie together, in the first way that is the same for all.
+    pub fn together(&self) -> (Way, Together) {
+        let put = |way: Way| {
+            let renamed = |(alike, member): (&Alike, &Member)| {
+                let name =
+                    |id: BufferId| alike.buffers.iter().find(|(_, it)| **it == id).map(|(first, _)| *first);
+                Together::put(member.nest, way).renamed(&name)
+            };
+            let others: Vec<Together> = self.others.iter().zip(&self.all[1..]).map(renamed).collect();
+            Some((way, Together::put(self.nest(), way).for_all(&others)?))
         };
-        if self.others.iter().zip(&self.all[1..]).all(agrees) { first } else { Together::default() }
+        let ways = [Way::Rows, Way::Walks].into_iter();
+        ways.filter_map(put).next().unwrap_or((Way::Apart, Together::default()))
     }
 }
 
@@ -236,9 +248,8 @@ fn joined(all: &[Index]) -> (Vec<(Num, Atom)>, Num) {
 
 /// Which constants of each member lie together in code that serves all of them.
 pub fn together(members: &[Member]) -> Result<Vec<Together>, Diagnostic> {
-    let apart = Members::new(members)?.together() == Together::default();
-    let of = |member: &Member| if apart { Together::default() } else { Together::new(member.nest) };
-    Ok(members.iter().map(of).collect())
+    let (way, _) = Members::new(members)?.together();
+    Ok(members.iter().map(|member| Together::put(member.nest, way)).collect())
 }
 
 /// Bytes from the start of the buffer to an access.
@@ -248,7 +259,7 @@ fn position(nest: &Nest, access: &Access) -> Index {
 }
 
 /// Calls `visit` for every load and store.
-fn each_access(block: &[Stmt], visit: &mut dyn FnMut(&Access)) {
+pub(super) fn each_access(block: &[Stmt], visit: &mut dyn FnMut(&Access)) {
     fn loads(expr: &Expr, visit: &mut dyn FnMut(&Access)) {
         match expr {
             Expr::Load(access) => visit(access),

@@ -12,6 +12,7 @@ mod index;
 mod mac;
 mod members;
 mod reuse;
+mod rows;
 mod shared;
 mod shift;
 mod touched;
@@ -131,7 +132,7 @@ impl<'a> Selector<'a> {
         let nest = members.nest();
         Self {
             nest,
-            together: members.together(),
+            together: members.together().1,
             members,
             core,
             function,
