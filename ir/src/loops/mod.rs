@@ -113,7 +113,7 @@ pub enum Init {
 ///
 /// The position is the row-major one of the storage dimensions. Dimension order, tiles, permutations within a tile,
 /// padded extents, borders (`d1 + 1` in a larger extent) and rings (`d0 mod 3`) are all such maps.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StorageMap {
     /// Storage dimensions, outermost first: an index over the logical dimensions (as variables), and its extent.
     pub dims: Vec<(Index, u32)>,
@@ -127,7 +127,7 @@ pub struct StorageMap {
 ///
 /// The elements of a word follow each other in storage along one logical dimension. A load's may leave the shape, and
 /// hold junk there, as long as they stay within the buffer and its slack; a store's may not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     /// The buffer.
     pub buffer: BufferId,
@@ -153,7 +153,7 @@ pub struct Local {
 }
 
 /// A loop from 0 to its extent by 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Loop {
     /// Counts the iterations.
     pub var: VarId,
@@ -164,7 +164,7 @@ pub struct Loop {
 }
 
 /// One statement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stmt {
     /// Repeats a body.
     For(Loop, Vec<Stmt>),
@@ -179,7 +179,7 @@ pub enum Stmt {
 }
 
 /// `init`, then `update` for every iteration of `loops`, then `finish`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
     /// The carried values.
     pub carried: Vec<LocalId>,
@@ -194,7 +194,7 @@ pub struct Reduce {
 }
 
 /// A value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr {
     /// A literal of type `i32` or `i64`.
     Int(i64, Ty),

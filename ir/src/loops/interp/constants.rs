@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::{BufferId, Init, Nest, Role};
+use super::super::{BufferId, Init, Nest, Role, Stmt};
 use super::code::Region;
 use super::exec::{self, Byte};
+use super::known::{self, Question};
 use super::{compile, element, explain, mark};
 use crate::diag::Diagnostic;
 
@@ -45,23 +46,41 @@ impl<'n> Constants<'n> {
     }
 
     fn evaluate(&mut self, id: BufferId) -> Result<Arc<[u8]>, Diagnostic> {
-        let nest = self.nest;
-        let buffer = &nest.buffers[id.idx()];
-        let Role::Const(Init::Nest(block)) = &buffer.role else { unreachable!("the caller looked") };
-        let code = compile::compile(nest, block, self.checked)?;
-        let mut mem = vec![0; code.bytes];
-        for source in compile::touched(block) {
-            if source == id {
-                continue;
-            }
+        let Role::Const(Init::Nest(block)) = &self.nest.buffers[id.idx()].role else {
+            unreachable!("the caller looked")
+        };
+        let sources = self.sources(id, block)?;
+        let run = || self.run(id, block, &sources);
+        if self.checked { run() } else { known::answer(Question::new(self.nest, id, block, &sources), run) }
+    }
+
+    /// The constants that a block reads to make this one.
+    fn sources(&mut self, id: BufferId, block: &[Stmt]) -> Result<Vec<(BufferId, Arc<[u8]>)>, Diagnostic> {
+        let mut sources = Vec::new();
+        for source in compile::touched(block).into_iter().filter(|source| *source != id) {
             if source > id {
-                let (own, name) = (&buffer.name, &nest.buffers[source.idx()].name);
+                let [own, name] = [id, source].map(|id| &self.nest.buffers[id.idx()].name);
                 return Err(Diagnostic::new(format!(
                     "the constant `{own}` needs `{name}`, declared behind it"
                 )));
             }
-            let data = self.get(source)?;
-            mem[code.regions[source.idx()].base..][..data.len()].copy_from_slice(&data);
+            sources.push((source, self.get(source)?));
+        }
+        Ok(sources)
+    }
+
+    fn run(
+        &self,
+        id: BufferId,
+        block: &[Stmt],
+        sources: &[(BufferId, Arc<[u8]>)],
+    ) -> Result<Arc<[u8]>, Diagnostic> {
+        let nest = self.nest;
+        let buffer = &nest.buffers[id.idx()];
+        let code = compile::compile(nest, block, self.checked)?;
+        let mut mem = vec![0; code.bytes];
+        for (source, data) in sources {
+            mem[code.regions[source.idx()].base..][..data.len()].copy_from_slice(data);
         }
         let region = code.regions[id.idx()];
         if region.bytes == 0 {

@@ -6,6 +6,7 @@ mod code;
 mod compile;
 mod constants;
 mod exec;
+mod known;
 mod program;
 
 use super::text::int_from;
