@@ -6,6 +6,7 @@ pub mod diag;
 pub mod entity;
 pub mod fixed;
 pub mod graph;
+pub mod known;
 pub mod loops;
 pub mod text;
 pub mod ty;

@@ -8,10 +8,14 @@
 //! this module does not do: change the order of the layers.
 
 use ir::diag::Diagnostic;
+use ir::known::Known;
 use ir::loops::{Buffer, BufferId, Layer, Lifetime, Nest, Program, Role};
 
-use crate::overlap::Touches;
+use crate::overlap::{Distances, Order, number};
 use crate::pack::{Item, Packing, Rules, height, lower_bound, pack};
+
+/// The distances at which the second of two buffers may lie on the first: of all drafts of the largest layers of a network.
+static DISTANCES: Known<(Order, Vec<(usize, usize)>), Option<Vec<Distances>>> = Known::new(1024);
 
 /// Where everything lies, in bytes from the start of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,12 +131,17 @@ fn add_rules(
         .filter(|((_, left), (_, coming))| left != coming && leaves(*left) && comes(*coming))
         .filter(|(_, (buffer, _))| stored[buffer.idx()])
         .collect();
-    let Some(touches) = (!pairs.is_empty()).then(|| Touches::of(nest)).flatten() else { return };
-    for ((a, left), (b, comes)) in pairs {
-        let (a, b) = (&touches[a.idx()], &touches[b.idx()]);
-        if a.bytes() == items[left].bytes && b.bytes() == items[comes].bytes {
-            rules.add(left, comes, a.distances(b));
-        }
+    let Some(order) = (!pairs.is_empty()).then(|| Order::of(nest)).flatten() else { return };
+    let numbered = |(buffer, item): (BufferId, usize)| (number(nest, buffer), item);
+    let is_whole = |(buffer, item): &(usize, usize)| order.bytes(*buffer) == items[*item].bytes;
+    let pairs = pairs.into_iter().map(|(left, comes)| (numbered(left), numbered(comes)));
+    let pairs = pairs.filter(|(left, comes)| is_whole(left) && is_whole(comes));
+    let (buffers, pairs): (Vec<_>, Vec<_>) =
+        pairs.map(|((a, left), (b, comes))| ((a, b), (left, comes))).unzip();
+    let found = || order.distances(&buffers);
+    let distances = DISTANCES.answer((order.clone(), buffers.clone()), found).unwrap_or_default();
+    for ((left, comes), distances) in pairs.into_iter().zip(distances) {
+        rules.add(left, comes, distances);
     }
 }
 

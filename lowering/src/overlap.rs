@@ -12,7 +12,9 @@
 //! Loops in which nothing is written are one tick, and those in which nothing is read: the clock is as fine as the answer
 //! needs it. A nest that takes more steps than a limit has no answer, and its buffers lie apart.
 
-use ir::loops::{Access, Atom, Buffer, BufferId, Expr, Index, Loop, Nest, Reduce, Stmt, VarId};
+use std::collections::BTreeMap;
+
+use ir::loops::{Access, Atom, BufferId, Expr, Index, Loop, Nest, Reduce, Stmt, VarId};
 
 /// Intervals of bytes that a walk may mark, after which it gives up: some tens of milliseconds.
 const MAX_MARKS: usize = 4_000_000;
@@ -31,6 +33,16 @@ pub struct Distances {
     pub from: i64,
     /// These between both.
     pub single: Vec<i64>,
+}
+
+/// All that decides when the bytes of a nest's parameters and scratch are touched: many drafts of a layer differ in other things.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// Loops are numbered as they occur, buffers among those that are no constants.
+    nodes: Vec<Node<Sweep>>,
+    /// Bytes of each of these buffers.
+    bytes: Vec<usize>,
+    n_vars: usize,
 }
 
 /// When the bytes of a buffer are touched.
@@ -54,27 +66,47 @@ impl Distances {
     }
 }
 
+impl Order {
+    /// That of a nest; `None` where it takes too long to find out.
+    pub fn of(nest: &Nest) -> Option<Self> {
+        let mut vars = BTreeMap::new();
+        let mut numbered = |node: Node<Sweep>| node.numbered(nest, &mut vars);
+        let nodes = sweeps(nest, steps(nest, &nest.body))?.into_iter().map(&mut numbered).collect();
+        let touched = nest.buffers.iter().filter(|buffer| !buffer.is_const());
+        let bytes = touched.map(|buffer| buffer.map.len() * buffer.elem.bytes()).collect();
+        Some(Self { nodes, bytes, n_vars: vars.len() })
+    }
+
+    /// The distances at which the second buffer of each pair may lie on the first, by [`number`]; `None` where that takes too long to
+    /// find out.
+    pub fn distances(&self, pairs: &[(usize, usize)]) -> Option<Vec<Distances>> {
+        let touches = Touches::of(self)?;
+        Some(pairs.iter().map(|(left, comes)| touches[*left].distances(&touches[*comes])).collect())
+    }
+
+    /// Bytes of a buffer, by [`number`].
+    pub fn bytes(&self, buffer: usize) -> u64 {
+        self.bytes[buffer] as u64
+    }
+}
+
+/// The number of a buffer among those of the nest that are no constants.
+pub fn number(nest: &Nest, buffer: BufferId) -> usize {
+    nest.buffers[..buffer.idx()].iter().filter(|buffer| !buffer.is_const()).count()
+}
+
 impl Touches {
-    /// Those of each buffer of a nest; `None` where that takes too long to find out.
-    pub fn of(nest: &Nest) -> Option<Vec<Touches>> {
-        let nodes = sweeps(nest, steps(nest, &nest.body))?;
-        let untouched = |buffer: &Buffer| {
-            let bytes = if buffer.is_const() { 0 } else { buffer.map.len() * buffer.elem.bytes() };
-            Touches { first_store: vec![NEVER; bytes], left: vec![0; bytes] }
-        };
-        let touches = nest.buffers.iter().map(untouched).collect();
-        let mut walk = Walk { values: vec![0; nest.vars.len()], clock: 0, marks_left: MAX_MARKS, touches };
-        walk.nodes(&nodes)?;
+    /// Those of each buffer; `None` where that takes too long to find out.
+    fn of(order: &Order) -> Option<Vec<Touches>> {
+        let untouched = |bytes: &usize| Touches { first_store: vec![NEVER; *bytes], left: vec![0; *bytes] };
+        let touches = order.bytes.iter().map(untouched).collect();
+        let mut walk = Walk { values: vec![0; order.n_vars], clock: 0, marks_left: MAX_MARKS, touches };
+        walk.nodes(&order.nodes)?;
         Some(walk.touches)
     }
 
-    /// Bytes of the buffer.
-    pub fn bytes(&self) -> u64 {
-        self.left.len() as u64
-    }
-
     /// The distances at which `comes` may lie on this one.
-    pub fn distances(&self, comes: &Touches) -> Distances {
+    fn distances(&self, comes: &Touches) -> Distances {
         let (left, first_store) = (&self.left, &comes.first_store);
         let (n_left, n_comes) = (left.len() as i64, first_store.len() as i64);
         let up_to = up_to(left.iter(), first_store.iter());
@@ -127,6 +159,7 @@ fn up_to<'a>(left: impl Iterator<Item = &'a u32>, first_store: impl Iterator<Ite
 }
 
 /// A step of the walk: statements that are one tick, or a loop around several.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Node<T> {
     For(VarId, u32, Vec<Node<T>>),
     Tick(Vec<T>),
@@ -147,6 +180,7 @@ struct Touch {
 type Affine = (i64, Vec<(i64, usize)>);
 
 /// Loads or stores of a tick that are moved alike by the loops around it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Sweep {
     buffer: BufferId,
     stores: bool,
@@ -167,6 +201,28 @@ impl Sweep {
         let affine = base.terms.iter().map(term).collect::<Option<_>>();
         let affine = affine.map(|terms| (base.constant, terms));
         Self { buffer, stores, base, affine, runs }
+    }
+}
+
+impl Node<Sweep> {
+    /// The same with numbers that do not depend on what else the nest has.
+    fn numbered(self, nest: &Nest, vars: &mut BTreeMap<VarId, VarId>) -> Self {
+        match self {
+            Node::For(var, extent, body) => {
+                let next = VarId::new(vars.len());
+                let var = *vars.entry(var).or_insert(next);
+                Node::For(var, extent, body.into_iter().map(|node| node.numbered(nest, vars)).collect())
+            }
+            Node::Tick(sweeps) => {
+                let numbered = |Sweep { buffer, stores, base, runs, .. }: Sweep| {
+                    let base = base.substitute(&|var| Index::var(vars[&var]));
+                    Sweep::new(BufferId::new(number(nest, buffer)), stores, base, runs)
+                };
+                let mut sweeps: Vec<Sweep> = sweeps.into_iter().map(numbered).collect();
+                sweeps.sort(); // All at the same time.
+                Node::Tick(sweeps)
+            }
+        }
     }
 }
 
@@ -404,6 +460,7 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use ir::loops::Buffer;
     use ir::loops::text::parse_nest;
     use proptest::prelude::*;
 
@@ -412,7 +469,7 @@ mod tests {
     /// The distances between `x`, which is read, and `y`, which is written.
     fn distances(text: &str) -> Distances {
         let nest = parse_nest(text).expect("a nest");
-        let touches = Touches::of(&nest).expect("it is short");
+        let touches = touches(&nest);
         let named =
             |name: &str| nest.buffers.iter().position(|buffer| buffer.name == name).expect("it is there");
         touches[named("x")].distances(&touches[named("y")])
@@ -462,6 +519,10 @@ mod tests {
           for again in 0..2 { for i in 0..4 { y[i] = add sext(x[i]), sext(x[3]) } }
         }";
         assert_eq!(distances(text), Distances::apart(4, 4));
+    }
+
+    fn touches(nest: &Nest) -> Vec<Touches> {
+        Order::of(nest).and_then(|order| Touches::of(&order)).expect("it is short")
     }
 
     /// Every load and store with its time, one by one.
@@ -531,7 +592,7 @@ mod tests {
                 if is_early { "" } else { &staged },
             );
             let nest = parse_nest(&text).expect("a nest");
-            let (quick, slow) = (Touches::of(&nest).expect("it is short"), traced(&nest));
+            let (quick, slow) = (touches(&nest), traced(&nest));
             let found = quick[0].distances(&quick[1]);
             let lost = |distance: i64| !slow[0].is_free(&slow[1], distance);
             for distance in -40..40 {

@@ -58,7 +58,7 @@ entity! {
 pub const MOST_ITERATIONS: u32 = 1 << 24;
 
 /// One layer: buffers, and statements that read and write them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Nest {
     /// Name, a C identifier; the symbol of the emitted function ends with it.
     pub name: String,
@@ -73,7 +73,7 @@ pub struct Nest {
 }
 
 /// A piece of memory with a logical shape.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Buffer {
     /// Name, unique in the nest.
     pub name: String,
@@ -90,7 +90,7 @@ pub struct Buffer {
 }
 
 /// Whose memory a buffer is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Given by the caller: a tensor of the network.
     Param,
@@ -101,7 +101,7 @@ pub enum Role {
 }
 
 /// The contents of a constant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Init {
     /// Little-endian elements in the order of the storage map.
     Data(Arc<[u8]>),
@@ -140,7 +140,7 @@ pub struct Access {
 }
 
 /// A named value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Local {
     /// Name, unique among those in scope.
     pub name: String,

@@ -29,6 +29,7 @@
 //! constant bytes where 256 A + B fits in a halfword for all weights, and 256 times the sum A in a word, by the proven bounds of the sum.
 
 use ir::diag::Diagnostic;
+use ir::known::Known;
 use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Reduce, Stmt, VarId};
 use ir::ty::Ty;
 
@@ -44,6 +45,9 @@ use crate::proofs::accumulators::{self, Interval, values};
 const SHIFT: u32 = 8;
 /// The same as a factor.
 pub const SCALE: u32 = 1 << SHIFT;
+
+/// Whether a nest's sums along the loop of this name leave room for the factor: of all drafts of a large network.
+static FITTING: Known<(Nest, BufferId, String), Result<(), Diagnostic>> = Known::new(2048);
 
 /// Gives the sums of neighbouring iterations of the loop called `name` common words of `weights`.
 pub fn pack_pairs(nest: &mut Nest, weights: BufferId, name: &str) -> Result<(), Diagnostic> {
@@ -64,7 +68,8 @@ pub fn pack_pairs(nest: &mut Nest, weights: BufferId, name: &str) -> Result<(), 
     }
     let pairs = fresh_name(nest, &format!("{}.q", name.strip_suffix(".i").unwrap_or(&name)));
     let split = Split { name, pairs, of, weights, carried, dim, extent };
-    split.check_sums(nest, &reduce)?;
+    let fits = || split.check_sums(nest, &reduce);
+    FITTING.answer((nest.clone(), weights, split.name.clone()), fits)?; // It looks at every weight.
     let paired = split.paired(nest, &reduce).map_err(|error| split.named(error))?;
     put(&mut nest.body, split.carried, paired);
     Ok(())

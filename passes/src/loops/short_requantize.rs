@@ -30,7 +30,7 @@ use ir::diag::Diagnostic;
 use ir::fixed::Multiplier;
 use ir::loops::{Expr, Index, LocalId, Nest, Prim, Stmt};
 
-use self::known::{Answer, Question};
+use self::known::{Answer, Question, Shortened};
 use super::edit::blocks_mut;
 use super::short_form::{Channel, Channels, Peers, Tables};
 use super::start::Start;
@@ -79,34 +79,50 @@ pub fn short_requantize(nest: &mut Nest, any: bool) -> Result<Report, Diagnostic
 
 /// The same, with this shift in every saturation if one is given.
 pub fn with_shift(nest: &mut Nest, any: bool, shift: Option<i32>) -> Result<Report, Diagnostic> {
-    let (mut report, mut tables) = (Report::default(), Tables::default());
-    let (mut at, mut first_refusal) = (0, None);
-    while let Some(site) = sites(&nest.body).get(at).copied() {
-        let site = Site::of(site);
-        let all = rescalings(nest, at, &site)?;
-        let number = all.channels.number();
-        match site.shortened(nest, at, &all, &tables, shift) {
-            Ok((shortened, with_these, cost)) => {
-                tables = with_these;
-                report.short[cost.operations as usize - 2] += number;
-                *nest = shortened;
-            }
-            Err(failures) if any => {
-                report.literal += number;
-                first_refusal.get_or_insert_with(|| site.refusal(failures, &all));
-                at += 1;
-            }
-            Err(failures) => return Err(site.refusal(failures, &all).help(ANY_HELP)),
-        }
+    let Shortened { nest: shortened, report, refusal, error } =
+        known::NESTS.answer((nest.clone(), shift), || shortened(nest.clone(), shift));
+    if !any && let Some(refusal) = refusal {
+        return Err(refusal.help(ANY_HELP));
     }
-    match first_refusal {
-        Some(refusal) if report.short == [0; 4] => Err(refusal),
-        None if report.short == [0; 4] => {
+    match (error, refusal) {
+        (Some(error), _) => Err(error),
+        (None, Some(refusal)) if report.short == [0; 4] => Err(refusal),
+        (None, None) if report.short == [0; 4] => {
             let help = "legal once for each layer, where sums become bytes";
             Err(Diagnostic::new("nothing is rescaled by `requantize` here").help(help))
         }
-        _ => Ok(report),
+        _ => {
+            *nest = shortened;
+            Ok(report)
+        }
     }
+}
+
+/// Shortens what can be.
+fn shortened(nest: Nest, shift: Option<i32>) -> Shortened {
+    let mut found = Shortened { nest, report: Report::default(), refusal: None, error: None };
+    let (mut at, mut tables) = (0, Tables::default());
+    while let Some(site) = sites(&found.nest.body).get(at).copied() {
+        let site = Site::of(site);
+        let all = match rescalings(&found.nest, at, &site) {
+            Ok(all) => all,
+            Err(error) => return Shortened { error: Some(error), ..found },
+        };
+        let number = all.channels.number();
+        match site.shortened(&found.nest, at, &all, &tables, shift) {
+            Ok((shortened, with_these, cost)) => {
+                tables = with_these;
+                found.report.short[cost.operations as usize - 2] += number;
+                found.nest = shortened;
+            }
+            Err(failures) => {
+                found.report.literal += number;
+                found.refusal.get_or_insert_with(|| site.refusal(failures, &all));
+                at += 1;
+            }
+        }
+    }
+    found
 }
 
 const ANY_HELP: &str = "`short-requantize any` leaves what has no short form";
@@ -211,7 +227,7 @@ impl Site {
             most: self.literal(all),
             shift,
         };
-        known::answer(question, || self.find(all, offset_is_free, shift))
+        known::FORMS.answer(question, || self.find(all, offset_is_free, shift))
     }
 
     fn find(&self, all: &Rescalings, offset_is_free: bool, shift: Option<i32>) -> Answer {

@@ -141,7 +141,7 @@ pub struct Found {
 }
 
 /// What a form takes, the most important first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cost {
     /// Operations for each output.
     pub operations: u32,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{BufferId, Init, Nest, Role, Stmt};
 use super::code::Region;
 use super::exec::{self, Byte};
-use super::known::{self, Question};
+use super::known::{KNOWN, Question};
 use super::{compile, element, explain, mark};
 use crate::diag::Diagnostic;
 
@@ -51,12 +51,12 @@ impl<'n> Constants<'n> {
         };
         let sources = self.sources(id, block)?;
         let run = || self.run(id, block, &sources);
-        if self.checked { run() } else { known::answer(Question::new(self.nest, id, block, &sources), run) }
+        if self.checked { run() } else { KNOWN.answer(Question::new(self.nest, id, block, &sources), run) }
     }
 
     /// The constants that a block reads to make this one.
-    fn sources(&mut self, id: BufferId, block: &[Stmt]) -> Result<Vec<(BufferId, Arc<[u8]>)>, Diagnostic> {
-        let mut sources = Vec::new();
+    fn sources(&mut self, id: BufferId, block: &[Stmt]) -> Result<Sources, Diagnostic> {
+        let mut sources = Sources::new();
         for source in compile::touched(block).into_iter().filter(|source| *source != id) {
             if source > id {
                 let [own, name] = [id, source].map(|id| &self.nest.buffers[id.idx()].name);
@@ -69,12 +69,7 @@ impl<'n> Constants<'n> {
         Ok(sources)
     }
 
-    fn run(
-        &self,
-        id: BufferId,
-        block: &[Stmt],
-        sources: &[(BufferId, Arc<[u8]>)],
-    ) -> Result<Arc<[u8]>, Diagnostic> {
+    fn run(&self, id: BufferId, block: &[Stmt], sources: &Sources) -> Result<Arc<[u8]>, Diagnostic> {
         let nest = self.nest;
         let buffer = &nest.buffers[id.idx()];
         let code = compile::compile(nest, block, self.checked)?;
@@ -101,6 +96,9 @@ impl<'n> Constants<'n> {
         Ok(mem[region.base..][..len].into())
     }
 }
+
+/// Constants with what they hold.
+pub(super) type Sources = Vec<(BufferId, Arc<[u8]>)>;
 
 /// One constant; to evaluate several of a nest, keep a [`Constants`].
 pub fn eval_const(nest: &Nest, id: BufferId) -> Result<Arc<[u8]>, Diagnostic> {

@@ -1,14 +1,14 @@
-//! Forms that have been found, for who asks again: most drafts of a layer rescale the same sums by the same numbers.
-//!
-//! What is found depends on the question alone, so it makes no difference who asks first.
+//! Forms that have been found: most drafts of a layer rescale the same sums by the same numbers.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use ir::diag::Diagnostic;
+use ir::known::Known;
+use ir::loops::Nest;
 
+use super::Report;
 use crate::proofs::short_forms::{Cost, Found};
 
 /// All that decides which form is found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// What is asked for each channel; `None` for those that nothing uses.
     pub channels: Vec<Option<Numbers>>,
@@ -29,22 +29,20 @@ pub type Numbers = (i64, i64, i32, Option<i32>, (i32, i32));
 /// A form for all channels and what it takes, or how many channels have none.
 pub type Answer = Result<(Found, Cost), usize>;
 
-/// So many answers are kept: those for all layers of a large network.
-const MOST: usize = 1024;
-
-static KNOWN: Mutex<BTreeMap<Question, Answer>> = Mutex::new(BTreeMap::new());
-
-/// The answer to a question: the one that is known, else what `find` gives.
-pub fn answer(question: Question, find: impl FnOnce() -> Answer) -> Answer {
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(answer) = known().get(&question) {
-        return answer.clone();
-    }
-    let answer = find(); // Others may look for forms meanwhile.
-    let mut known = known();
-    if known.len() == MOST {
-        known.clear();
-    }
-    known.insert(question, answer.clone());
-    answer
+/// What becomes of a nest where all is shortened that can be.
+#[derive(Clone, Debug)]
+pub struct Shortened {
+    /// The nest.
+    pub nest: Nest,
+    /// How many channels are short.
+    pub report: Report,
+    /// Why the first one is not that is not.
+    pub refusal: Option<Diagnostic>,
+    /// What ended it early.
+    pub error: Option<Diagnostic>,
 }
+
+/// Those for all layers of a large network.
+pub static FORMS: Known<Question, Answer> = Known::new(2048);
+/// By the nest and the shift that is asked for: those of all drafts of a large network.
+pub static NESTS: Known<(Nest, Option<i32>), Shortened> = Known::new(2048);
