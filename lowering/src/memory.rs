@@ -15,7 +15,10 @@ use crate::overlap::{Distances, Order, number};
 use crate::pack::{Item, Packing, Rules, height, lower_bound, pack};
 
 /// The distances at which the second of two buffers may lie on the first: of all drafts of the largest layers of a network.
-static DISTANCES: Known<(Order, Vec<(usize, usize)>), Option<Vec<Distances>>> = Known::new(1024);
+static DISTANCES: Known<(Order, Pairs), Option<Vec<Distances>>> = Known::new(1024);
+
+/// Buffers of a nest by number.
+type Pairs = Vec<(usize, usize)>;
 
 /// Where everything lies, in bytes from the start of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
