@@ -24,6 +24,8 @@ const OVERLAP: &str = " overlap";
 const PAIR: u32 = 2;
 /// Bytes that a word of data widens at once; the two pairs that come out hold elements 0, 2 and 1, 3.
 const WIDENED: u32 = 4;
+/// Elements of a row of a panel at least, where it is longer so that panels of several layers have rows of one length.
+const LEAST_ROW: u32 = 64;
 
 /// How weights lie in memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -299,7 +301,15 @@ impl Product<'_> {
                 (format!("implicit-gemm {x}"), loops, product(loops))
             }
         };
-        let pad = if length.is_multiple_of(PAIR) || self.data == Data::Pixels { "" } else { " pad 2" };
+        let pad = match self.data {
+            // Code that layers of several depths share has the distance of rows in its instructions.
+            Data::Pixels if self.traits.overlapping && !parts.stages.is_empty() => {
+                format!(" pad {}", depth.next_power_of_two().max(LEAST_ROW))
+            }
+            Data::Pixels => String::new(),
+            _ if length.is_multiple_of(PAIR) => String::new(),
+            _ => format!(" pad {PAIR}"),
+        };
         let at = |stage: &String| format!(" at {stage}");
         let everywhere = parts.stages.is_empty().then(String::new);
         let sums: Vec<String> = parts.endings.iter().map(|ending| all(loops, ending)).collect();
@@ -310,7 +320,7 @@ impl Product<'_> {
             sums.iter().try_for_each(|sum| draft.step(format!("permute {sum} (0 2 1 3)")))?;
             places
                 .iter()
-                .try_for_each(|at| draft.fill(format!("{step}{at}"), self.traits.unrolled_copies))?;
+                .try_for_each(|at| draft.fill(format!("{step}{at}{pad}"), self.traits.unrolled_copies))?;
         } else {
             let fill = |at: &String| format!("{step}{at}{order}{pad}");
             let copies = self.traits.unrolled_copies;
