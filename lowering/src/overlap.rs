@@ -54,6 +54,14 @@ pub struct Touches {
     left: Vec<u32>,
 }
 
+/// When as many bytes of a buffer are left as are before one, that included.
+struct Ends {
+    /// The first bytes, by the last of them.
+    first: Vec<u32>,
+    /// The last bytes, the last one first.
+    last: Vec<u32>,
+}
+
 impl Distances {
     /// Where two buffers of these sizes have no byte in common.
     pub fn apart(left: i64, comes: i64) -> Self {
@@ -81,7 +89,12 @@ impl Order {
     /// find out.
     pub fn distances(&self, pairs: &[(usize, usize)]) -> Option<Vec<Distances>> {
         let touches = Touches::of(self)?;
-        Some(pairs.iter().map(|(left, comes)| touches[*left].distances(&touches[*comes])).collect())
+        let mut ends = BTreeMap::new();
+        let mut distances = |(left, comes): &(usize, usize)| {
+            let ends = ends.entry(*left).or_insert_with(|| Ends::of(&touches[*left]));
+            touches[*left].distances(ends, &touches[*comes])
+        };
+        Some(pairs.iter().map(&mut distances).collect())
     }
 
     /// Bytes of a buffer, by [`number`].
@@ -105,13 +118,13 @@ impl Touches {
         Some(walk.touches)
     }
 
-    /// The distances at which `comes` may lie on this one.
-    fn distances(&self, comes: &Touches) -> Distances {
+    /// The distances at which `comes` may lie on this one, which has these ends.
+    fn distances(&self, ends: &Ends, comes: &Touches) -> Distances {
         let (left, first_store) = (&self.left, &comes.first_store);
         let (n_left, n_comes) = (left.len() as i64, first_store.len() as i64);
-        let up_to = up_to(left.iter(), first_store.iter());
+        let up_to = up_to(&ends.first, first_store.iter());
         // In a mirror the last bytes are the first ones.
-        let from = n_left - n_comes - self::up_to(left.iter().rev(), first_store.iter().rev());
+        let from = n_left - n_comes - self::up_to(&ends.last, first_store.iter().rev());
         let mut single = vec![0, n_left - n_comes];
         single.dedup();
         single.retain(|distance| up_to < *distance && *distance < from && self.is_free(comes, *distance));
@@ -126,16 +139,23 @@ impl Touches {
     }
 }
 
-/// The greatest distance that is fine together with all smaller ones.
-fn up_to<'a>(left: impl Iterator<Item = &'a u32>, first_store: impl Iterator<Item = &'a u32>) -> i64 {
-    // By byte: when it and all before it are left.
-    let mut latest = 0;
-    let all_left: Vec<u32> = left
-        .map(|tick| {
-            latest = latest.max(*tick);
-            latest
-        })
-        .collect();
+impl Ends {
+    fn of(touches: &Touches) -> Self {
+        Self { first: latest(touches.left.iter()), last: latest(touches.left.iter().rev()) }
+    }
+}
+
+/// The greatest of all ticks so far, for each.
+fn latest<'a>(left: impl Iterator<Item = &'a u32>) -> Vec<u32> {
+    let so_far = |latest: &mut u32, tick: &u32| {
+        *latest = (*latest).max(*tick);
+        Some(*latest)
+    };
+    left.scan(0, so_far).collect()
+}
+
+/// The greatest distance that is fine together with all smaller ones, of a buffer by when each byte and all before it are left.
+fn up_to<'a>(all_left: &[u32], first_store: impl Iterator<Item = &'a u32>) -> i64 {
     let Some(last) = all_left.len().checked_sub(1) else { return 0 };
     let mut least = None;
     let mut look = |at: i64, tick: u32| {
@@ -472,7 +492,7 @@ mod tests {
         let touches = touches(&nest);
         let named =
             |name: &str| nest.buffers.iter().position(|buffer| buffer.name == name).expect("it is there");
-        touches[named("x")].distances(&touches[named("y")])
+        distances_of(&touches[named("x")], &touches[named("y")])
     }
 
     #[test]
@@ -519,6 +539,10 @@ mod tests {
           for again in 0..2 { for i in 0..4 { y[i] = add sext(x[i]), sext(x[3]) } }
         }";
         assert_eq!(distances(text), Distances::apart(4, 4));
+    }
+
+    fn distances_of(left: &Touches, comes: &Touches) -> Distances {
+        left.distances(&Ends::of(left), comes)
     }
 
     fn touches(nest: &Nest) -> Vec<Touches> {
@@ -593,7 +617,7 @@ mod tests {
             );
             let nest = parse_nest(&text).expect("a nest");
             let (quick, slow) = (touches(&nest), traced(&nest));
-            let found = quick[0].distances(&quick[1]);
+            let found = distances_of(&quick[0], &quick[1]);
             let lost = |distance: i64| !slow[0].is_free(&slow[1], distance);
             for distance in -40..40 {
                 prop_assert!(!found.allow(distance) || !lost(distance), "{distance}: {found:?}\n{text}");
