@@ -226,7 +226,8 @@ impl<'a> Contest<'a> {
         let assigned = assign(function, allocator, &home(self.options), self.options.check);
         let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.symbol));
         let settled = settle(&assigned, self.options.core);
-        self.price(assigned).min(self.price(settled))
+        let price = self.price(assigned);
+        settled.map_or(price, |settled| price.min(self.price(settled)))
     }
 
     fn enter_known(&mut self, price: (u64, usize)) {

@@ -155,8 +155,7 @@ impl Group {
         let (mut uses, mut defs) = (Vec::new(), Vec::new());
         for inst in &self.insts {
             let from_outside = |reg: &Reg| reg.is_virtual() && !defs.contains(reg);
-            let read: Vec<Reg> = inst.uses().filter(from_outside).collect();
-            read.into_iter().for_each(|reg| insert(&mut uses, reg));
+            inst.uses().filter(from_outside).for_each(|reg| insert(&mut uses, reg));
             inst.defs().filter(|reg| reg.is_virtual()).for_each(|reg| insert(&mut defs, reg));
         }
         self.ties.iter().for_each(|(_, old)| insert(&mut uses, *old));

@@ -17,10 +17,18 @@ const FLAGS: usize = 48;
 const GE: usize = 49;
 const N_PLACES: usize = 50;
 
-/// The same function with the instructions of each block in a better order.
-pub fn settle(assigned: &Assigned, core: &dyn Core) -> Assigned {
-    let block = |block: &AssignedBlock| AssignedBlock { code: settled(&block.code, core), ..block.clone() };
-    Assigned { blocks: assigned.blocks.iter().map(block).collect(), slots: assigned.slots }
+/// The same function with the instructions of each block in a better order; `None` where the order stays.
+pub fn settle(assigned: &Assigned, core: &dyn Core) -> Option<Assigned> {
+    let orders: Vec<Option<Vec<Coded>>> =
+        assigned.blocks.iter().map(|block| settled(&block.code, core)).collect();
+    if orders.iter().all(Option::is_none) {
+        return None;
+    }
+    let block = |(block, code): (&AssignedBlock, Option<Vec<Coded>>)| match code {
+        Some(code) => AssignedBlock { code, end: block.end, count: block.count },
+        None => block.clone(),
+    };
+    Some(Assigned { blocks: assigned.blocks.iter().zip(orders).map(block).collect(), slots: assigned.slots })
 }
 
 /// Instructions that stay together: one, or a conditional one with its head.
@@ -31,19 +39,25 @@ struct Unit<'a> {
     loads: bool,
 }
 
-fn settled(code: &[Coded], core: &dyn Core) -> Vec<Coded> {
+/// Instructions in a better order; `None` where it stays.
+fn settled(code: &[Coded], core: &dyn Core) -> Option<Vec<Coded>> {
     let mut units = units(code);
     order_registers(&mut units);
     order_memory(&mut units);
     let mut machine = core.machine();
     let mut done = vec![false; units.len()];
-    let (mut first, mut after_load) = (0, false);
+    let (mut first, mut after_load, mut changes) = (0, false, false);
     let mut out = Vec::with_capacity(code.len());
     while first < units.len() {
         let ready = |at: &usize| !done[*at] && units[*at].before.iter().all(|before| done[*before]);
-        let candidates = (first..units.len().min(first + AHEAD)).filter(ready);
+        let mut candidates = (first + 1..units.len().min(first + AHEAD)).filter(ready).peekable();
         let price = |at: &usize| (ticks(&*machine, &units[*at]), !(after_load && units[*at].loads), *at);
-        let next = candidates.min_by_key(price).expect("the first that is left waits for nothing");
+        // The first that is left waits for nothing. Where all others wait there is nothing to compare.
+        let next = match candidates.peek() {
+            Some(_) => std::iter::once(first).chain(candidates).min_by_key(price).unwrap_or(first),
+            None => first,
+        };
+        changes |= next != first;
         issue(&mut *machine, &units[next]);
         (done[next], after_load) = (true, units[next].loads);
         out.extend(units[next].code.iter().cloned());
@@ -51,7 +65,7 @@ fn settled(code: &[Coded], core: &dyn Core) -> Vec<Coded> {
             first += 1;
         }
     }
-    out
+    changes.then_some(out)
 }
 
 fn units(code: &[Coded]) -> Vec<Unit<'_>> {
@@ -171,7 +185,7 @@ mod tests {
     }
 
     fn after(code: &[Coded]) -> Vec<Inst> {
-        settled(code, &CortexM4).iter().map(|coded| coded.inst).collect()
+        settled(code, &CortexM4).as_deref().unwrap_or(code).iter().map(|coded| coded.inst).collect()
     }
 
     #[test]
