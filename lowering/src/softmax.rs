@@ -1,22 +1,33 @@
 //! `softmax`: a table of exponentials by the difference to the row's greatest element, and one reciprocal for each row.
 //!
 //! `y = scale Σ-reciprocal * e[max - x]`, in the fixed point of the reference kernels, all of it integers.
+//!
+//! A row of two elements takes less: each result depends on the difference of both alone, so a table of bytes has them all.
 
 use ir::diag::Diagnostic;
 use ir::graph::ops::Softmax;
+use ir::graph::ops::softmax::SoftmaxParams;
 use ir::loops::{Nest, Prim};
+use ir::ty::Ty;
 
-use crate::builder::{Builder, Ex, Ix, Loc, binary, op, select, ssat8};
+use crate::builder::{Builder, Ex, Ix, Loc, ZERO, binary, op, select, ssat8};
 use crate::site::Site;
 
 /// Integer bits of the sum of exponentials, Q12.19.
 const SUM_INTEGER_BITS: i32 = 12;
+/// Elements of a row whose results a table has.
+const PAIR: usize = 2;
+/// The greatest difference of two bytes.
+const MOST_APART: i32 = 255;
 
 pub fn softmax(site: &Site, attributes: &Softmax) -> Result<Nest, Diagnostic> {
     let shape = &site.out().shape;
     let depth = *shape.last().expect("the verifier checked that there are rows");
     let rows = site.out().len() / depth;
     let params = attributes.params(site.ty(0));
+    if depth == PAIR {
+        return Ok(pair(site, &params, rows));
+    }
     // A difference that does not count has the exponential 0, which gives the least result and adds nothing.
     let exps: Vec<i32> = (0..=255).map(|less| params.exp(-less).unwrap_or(0)).collect();
 
@@ -38,6 +49,26 @@ pub fn softmax(site: &Site, attributes: &Softmax) -> Result<Nest, Diagnostic> {
         });
     });
     Ok(b.finish())
+}
+
+/// Rows of two elements: `y[k] = t[x[k] - other + 255]`.
+fn pair(site: &Site, params: &SoftmaxParams, rows: usize) -> Nest {
+    let result = |apart: i32| {
+        let low = i32::from(i8::MIN);
+        let row = [low + apart.max(0), low - apart.min(0)].map(|x| x as i8);
+        params.row(&row)[0] as u8
+    };
+    let results: Vec<u8> = (-MOST_APART..=MOST_APART).map(result).collect();
+
+    let mut b = site.builder();
+    let ([x], y) = site.buffers(&mut b, [("x", &[rows, PAIR])], ("y", &[rows, PAIR]));
+    let results = b.data("t", Ty::I8, &[results.len()], results.into());
+    b.each([("row", rows)], |b, [row]| {
+        let apart = b.bind("apart", x.at([row, ZERO]) - x.at([row, ZERO + 1]));
+        b.store(y, [row, ZERO], results.lookup(apart + MOST_APART));
+        b.store(y, [row, ZERO + 1], results.lookup(Ex::from(MOST_APART) - apart));
+    });
+    b.finish()
 }
 
 /// `1 / sum` for a sum of exponentials as Q12.19: a fraction as Q0.31, and how far a product with it is shifted right to
