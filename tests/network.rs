@@ -28,7 +28,11 @@ struct Variant {
 
 const VARIANTS: &[Variant] = &[
     Variant { name: "borders", tensors: &["border"], bands: "" },
-    Variant { name: "planes", tensors: &["border", "layout planes multiple 2", "encode i16"], bands: "" },
+    Variant {
+        name: "planes",
+        tensors: &["border", "layout planes multiple 2", "encode i16", "flood"],
+        bands: "",
+    },
     Variant {
         name: "odd ones",
         tensors: &[

@@ -28,6 +28,8 @@
 //!
 //! `dims` gives the dimensions of the panel, outermost in storage first: here planes of four channels. `pad 2` makes the rows of the panel a
 //! multiple of two elements, so that each begins a word. What loads give outside of the buffer is written to the panel too.
+//! `tiles 2` takes the innermost dimension apart in tiles of two elements, of which those of all rows follow each other: sums of several rows
+//! then read one stream, whose steps do not depend on how long rows are.
 //!
 //! Legal where nothing in the body writes the buffer, every load reads a single element, and the panel is no larger than what the loads
 //! touch one by one; what is outside must be the same in every iteration of the loops around. `i8` and `u8` may widen to `i16`, and `i8` become `u8` with 128 added. Constants
@@ -51,7 +53,7 @@ const MOST_PADDING: u32 = 64;
 /// The step.
 pub const STEP: StepDef = StepDef {
     name: "stage",
-    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)] [dims (ORDER)] [pad SIZE]",
+    usage: "stage BUFFER TYPE [at AXIS] [order (ORDER)] [dims (ORDER)] [pad SIZE] [tiles SIZE]",
     summary: "Copy what a loop's body reads of a buffer into a panel first",
     run: |nest, args| {
         let (buffer, ty) = (args.buffer(nest, 0)?, args.word(1)?);
@@ -72,12 +74,17 @@ pub const STEP: StepDef = StepDef {
             pad = args.int(next + 1)?;
             next += 2;
         }
+        let mut tile = None;
+        if args.get(next) == Some(&Arg::Word("tiles".into())) {
+            tile = Some(args.int(next + 1)?);
+            next += 2;
+        }
         args.at_most(next)?;
         if let Some(order) = order {
             let walked = walked(nest, buffer, axis)?;
             permute(nest, walked, order)?;
         }
-        stage(nest, buffer, axis, &Panel { dims, pad, ..Panel::of(ty) }).map(|_| ())
+        stage(nest, buffer, axis, &Panel { dims, pad, tile, ..Panel::of(ty) }).map(|_| ())
     },
 };
 
@@ -90,6 +97,8 @@ pub struct Panel {
     pub dims: Vec<u32>,
     /// The extent in storage of its innermost dimension is a multiple of this.
     pub pad: u32,
+    /// So many elements of its innermost dimension, then as many of the next row: tiles lie one after the other.
+    pub tile: Option<u32>,
     /// Where it has a dimension for each loop that moves the loads, those that come last.
     pub patches: Option<Vec<VarId>>,
     /// The dimension of the buffer from which on what lies in a row is one dimension.
@@ -99,7 +108,7 @@ pub struct Panel {
 impl Panel {
     /// A dense panel in the order of its dimensions.
     pub fn of(elem: Ty) -> Self {
-        Self { elem, dims: Vec::new(), pad: 1, patches: None, rows: None }
+        Self { elem, dims: Vec::new(), pad: 1, tile: None, patches: None, rows: None }
     }
 }
 
@@ -259,6 +268,13 @@ fn check_buffer(nest: &Nest, buffer: BufferId, like: &Panel) -> Result<(), Diagn
         return Err(Diagnostic::new(format!("rows of a multiple of {} elements", like.pad))
             .help(format!("legal: `pad 1` to `pad {MOST_PADDING}`")));
     }
+    if let Some(tile) = like.tile
+        && (tile == 0 || tile > MOST_PADDING || !(tile * ty.bytes() as u32).is_multiple_of(WORD_BYTES))
+    {
+        let least = WORD_BYTES / ty.bytes() as u32;
+        return Err(Diagnostic::new(format!("tiles of {tile} elements"))
+            .help(format!("legal: multiples of {least} up to {MOST_PADDING}, which are whole words")));
+    }
     let source = &nest.buffers[buffer.idx()];
     if source.is_const() {
         return Err(Diagnostic::new("it is a constant").help(format!(
@@ -337,6 +353,12 @@ fn panel(
     panel.map.dims = order.iter().map(|dim| (Index::var(VarId::new(*dim)), footprint.shape[*dim])).collect();
     if let Some((_, extent)) = panel.map.dims.last_mut() {
         *extent = extent.next_multiple_of(like.pad);
+    }
+    if let Some(tile) = like.tile
+        && let Some((inner, extent)) = panel.map.dims.pop()
+    {
+        panel.map.dims.insert(0, (inner.div(tile), extent.div_ceil(tile)));
+        panel.map.dims.push((inner.modulo(tile), tile));
     }
     panel.map.align = panel.map.align.max(WORD_BYTES);
     panel.values = nest.buffers[source.idx()].values;

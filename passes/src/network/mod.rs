@@ -7,6 +7,7 @@
 pub mod border;
 pub mod common_shift;
 pub mod encode;
+pub mod flood;
 pub mod join;
 pub mod layout;
 pub mod rows;
@@ -54,8 +55,16 @@ pub enum Run {
 }
 
 /// Every rewrite that scopes of tensors, bands and groups can name.
-pub const STEPS: &[ProgramStep] =
-    &[border::STEP, layout::STEP, encode::STEP, join::STEP, rows::STEP, common_shift::STEP, share::STEP];
+pub const STEPS: &[ProgramStep] = &[
+    border::STEP,
+    layout::STEP,
+    encode::STEP,
+    flood::STEP,
+    join::STEP,
+    rows::STEP,
+    common_shift::STEP,
+    share::STEP,
+];
 
 /// Finds the rewrite that a step names and applies it.
 pub fn apply(step: &Step, program: &mut Program, subject: &Subject) -> Result<(), Diagnostic> {
