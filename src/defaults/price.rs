@@ -78,6 +78,7 @@ impl Pricer {
     }
 
     fn exact(&self, mut drafts: Vec<(Price, Draft)>) -> Vec<(Price, Draft)> {
+        let estimates: Vec<u64> = drafts.iter().map(|(price, _)| price.cycles).collect();
         for (before, percent) in CLOSE_BY_PERCENT.iter().enumerate() {
             let prices: Vec<Price> = drafts.iter().map(|(price, _)| *price).collect();
             let fastest = fastest(&drafts);
@@ -88,6 +89,16 @@ impl Pricer {
             };
             let close = drafts.par_iter_mut().filter(|(price, _)| is_close(price));
             close.for_each(|(price, draft)| *price = self.refined(*price, draft, before + 1));
+        }
+        // Estimates are too high; those that nothing better is known of are off by as much as that of the fastest, more or less.
+        let fastest = drafts.iter().zip(&estimates).min_by_key(|((price, _), _)| price.cycles);
+        let Some((exact, estimate)) = fastest.map(|((price, _), estimate)| (price.cycles, *estimate)) else {
+            return drafts;
+        };
+        for ((price, _), before) in drafts.iter_mut().zip(&estimates) {
+            if price.cycles == *before && *before > exact {
+                price.cycles = exact.max(before * exact.min(estimate) / estimate.max(1));
+            }
         }
         drafts
     }

@@ -9,7 +9,7 @@ use ir::ty::Ty;
 
 use crate::loops::edit::{axes_within, loops, visit_loads};
 use crate::loops::footprint::reads;
-use crate::loops::{narrow, winograd};
+use crate::loops::{interleave, narrow, winograd};
 use crate::proofs::accumulators::{Interval, values};
 use crate::schedule::Schedule;
 
@@ -127,6 +127,20 @@ impl Draft {
         Ok(())
     }
 
+    /// The same, where the innermost loops are repeated the first of these numbers of times that divides their extents.
+    pub fn fill_alike(&mut self, steps: impl Into<String>, counts: &[u32]) -> Result<(), Stuck> {
+        let before = self.loop_names();
+        self.step(steps)?;
+        let made: Vec<String> = self.loop_names().into_iter().filter(|name| !before.contains(name)).collect();
+        for name in made.iter().filter(|name| self.is_innermost(name)).cloned().collect::<Vec<_>>() {
+            let extent = self.extent(&name);
+            if let Some(count) = counts.iter().find(|count| extent.is_multiple_of(**count)) {
+                self.attempt(format!("unroll {name} {count}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The same, and repeats loops around in full as long as that makes few stores in all.
     pub fn fill_in_full(&mut self, steps: impl Into<String>, most: u32) -> Result<(), Stuck> {
         let before = self.loop_names();
@@ -143,6 +157,9 @@ impl Draft {
 
     /// Keeps of the tables only what is read, and in as few bytes as its values need.
     pub fn shrink_tables(&mut self) {
+        if self.lines.iter().any(|line| line.starts_with(interleave::STEP.name)) {
+            return; // Only what is read is in a stream.
+        }
         for table in tables(&self.nest) {
             let name = self.nest.buffers[table.idx()].name.clone();
             let whole = format!("pack {name}");

@@ -13,6 +13,8 @@ use crate::schedule::Schedule;
 
 /// Halfwords of a word: rows begin at the start of one.
 const PAIR: u32 = 2;
+/// Halfwords of a pixel that does not end with a word: as many as make pairs of words, which more loops divide.
+const WORDS: u32 = 4;
 /// What a matrix product spends on widening an element that lies in order, in quarters of a cycle on Cortex-M4. Measured.
 const QUARTERS_TO_WIDEN: u64 = 5;
 /// What a window spends on an element that it turns into planes. Measured.
@@ -87,7 +89,11 @@ fn format_of(program: &Program, tensor: usize) -> Option<Format> {
         ([writer], wanted) if !is_sum(writer) || wanted.is_empty() => None,
         (_, wanted) if wanted.iter().all(|wanted| *wanted == Wanted::Pixels) => {
             let gain = elements as u64 * wanted.len() as u64 * QUARTERS_TO_WIDEN;
-            Some(Format { gain, ..format(vec!["encode i16".into()]) })
+            let mut steps = vec!["encode i16".into()];
+            if !slot.ty.shape.last()?.is_multiple_of(PAIR as usize) {
+                steps.insert(0, format!("layout hwc multiple {WORDS}"));
+            }
+            Some(Format { gain, ..format(steps) })
         }
         (_, [Wanted::Planes]) => {
             let order = order(&slot.ty.shape)?;
@@ -102,8 +108,11 @@ fn format_of(program: &Program, tensor: usize) -> Option<Format> {
                 steps.push(format!("layout {order} multiple {PAIR}"));
             }
             steps.push("encode i16".into());
-            let around: u64 =
-                frame.extents.iter().map(|extent| u64::from(*extent)).product::<u64>() - elements as u64;
+            let all = frame.extents.iter().map(|extent| u64::from(*extent)).product::<u64>();
+            let around = all - elements as u64;
+            if all / u64::from(PAIR) * 2 <= 3 * around {
+                steps.push("flood".into()); // A word takes less than an element.
+            }
             let gain = (elements as u64 * QUARTERS_TO_TURN).checked_sub(around * QUARTERS_AROUND)?;
             (gain > 0).then(|| Format { gain, ..format(steps) })
         }
@@ -128,7 +137,7 @@ fn wanted(program: &Program, reader: &User) -> Option<Wanted> {
         return None;
     }
     if is_product(&sum) {
-        return sum.summed[0].extent.is_multiple_of(PAIR).then_some(Wanted::Pixels);
+        return Some(Wanted::Pixels);
     }
     let is_window = !sum.shared.is_empty() && sum.weights.is_empty() && !sum.data.is_empty();
     (is_window && !goes_in_lanes(nest, &sum)).then_some(Wanted::Planes)
@@ -199,10 +208,43 @@ mod tests {
 
     #[test]
     fn readers_find_what_they_need() {
-        // Windows go along the longer side; rows of 12 with an element at each end are whole words.
-        let planes = "tensor t0:\n  layout (0 3 2 1); border; encode i16\n";
+        // Windows go along the longer side; rows of 12 with an element at each end are whole words, and about half of the elements are around.
+        let planes = "tensor t0:\n  layout (0 3 2 1); border; encode i16; flood\n";
         let pixels = "tensor t1:\n  encode i16\n";
         assert_eq!(texts(&program(4, "t1, y"), &TRAITS), [pixels, planes]);
+    }
+
+    #[test]
+    fn pixels_of_odd_numbers_of_channels_become_words() {
+        let nest = |depth: u32, channels: u32| {
+            let zeros = "00".repeat((depth * channels) as usize);
+            format!(
+                "(x: i8[4, {depth}], y: i8[4, {channels}]) {{
+                   const w: i8[{channels}, {depth}] = hex\"{zeros}\"
+                   for p in 0..4 {{ for n in 0..{channels} {{
+                     reduce a: i32 over k in 0..{depth} {{
+                       init {{ a = 0 }} update {{ a = add a, mul(sext(x[p, k]), sext(w[n, k])) }}
+                       finish {{ y[p, n] = ssat a {{bits = 8, asr = 0}} }}
+                     }}
+                   }} }}
+                 }}"
+            )
+        };
+        let text = format!(
+            "program @two {{
+               tensor x: i8[1, 2, 2, 4] input 0
+               tensor t: i8[1, 2, 2, 7] scale 1 zero 0 temporary
+               tensor y: i8[1, 2, 2, 4] output 0
+               layer @first(x, t) op \"conv\" macs 0 sources []
+               layer @second(t, y) op \"conv\" macs 0 sources []
+             }}
+             loops @first{}
+             loops @second{}",
+            nest(4, 7),
+            nest(7, 4)
+        );
+        let program = parse_program(&text).expect("a program");
+        assert_eq!(texts(&program, &TRAITS), ["tensor t:\n  layout hwc multiple 4; encode i16\n"]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Traits {
     pub overlapping: bool,
 }
 
+/// Words of a constant that are stored without a branch: each is two bytes of code.
+const WORDS: u32 = 8;
+
 /// A rule: the drafts that it has for a nest, from the steps that all have in common; none where the nest is not of its kind.
 type Rule = fn(&Draft, &Traits) -> Vec<Draft>;
 
@@ -58,19 +61,24 @@ fn surrounded(plain: &Draft, traits: &Traits) -> Draft {
     let Some((_, surroundings)) = plain.nest.body.split_last() else { return draft };
     // Half as often in small code, so that the extents of maps matter less: layers of all maps may share it.
     let most = if traits.overlapping { traits.unrolled_copies / 2 } else { traits.unrolled_copies };
-    for name in innermost(&plain.nest, surroundings) {
-        draft.repeat(&name, most);
+    for (name, in_words) in innermost(&plain.nest, surroundings) {
+        draft.repeat(&name, if in_words { WORDS } else { most });
     }
     draft
 }
 
-/// The names of the loops that hold nothing but stores of constants.
-fn innermost(nest: &Nest, block: &[Stmt]) -> Vec<String> {
+/// The names of the loops that hold nothing but stores of constants, and whether these are words.
+fn innermost(nest: &Nest, block: &[Stmt]) -> Vec<(String, bool)> {
     let of_stmt = |stmt: &Stmt| match stmt {
-        Stmt::For(l, body) if body.iter().all(|stmt| matches!(stmt, Stmt::Store(_, Expr::Int(..)))) => {
-            vec![nest.vars[l.var.idx()].clone()]
-        }
-        Stmt::For(_, body) => innermost(nest, body),
+        Stmt::For(l, body) => match &body[..] {
+            [Stmt::Store(to, Expr::Op { args, .. })] if matches!(args[..], [Expr::Int(..)]) => {
+                vec![(nest.vars[l.var.idx()].clone(), to.ty.lanes() > 1)]
+            }
+            _ if body.iter().all(|stmt| matches!(stmt, Stmt::Store(_, Expr::Int(..)))) => {
+                vec![(nest.vars[l.var.idx()].clone(), false)]
+            }
+            _ => innermost(nest, body),
+        },
         _ => Vec::new(),
     };
     block.iter().flat_map(of_stmt).collect()

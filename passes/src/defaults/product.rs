@@ -10,14 +10,20 @@ use super::shape::{Axis, SumOfProducts, product};
 const BLOCKS: &[(u32, u32)] = &[(2, 4), (4, 2), (3, 3), (5, 2), (1, 8), (2, 2), (1, 4)];
 /// Blocks of a convolution, whose drafts take longer to price.
 const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
+/// The block whose data is tried in tiles: it needs the fewest words of both operands.
+const TILES: (u32, u32) = (2, 4);
 /// The smallest block whose weights are tried as pairs: taking pairs apart costs too much in smaller ones.
 const LEAST_BLOCK_OF_PAIRS: u32 = 8;
 /// What runs less than one time in so many is to be small.
 const SELDOM: u32 = 16;
 /// Where there are more blocks of channels than this, one that computes some of them again hardly counts.
 const MANY: u32 = 4;
+/// So many steps of a sum take hardly more code than one less.
+const LEAST_STEPS: u32 = 5;
 /// Most steps of such a sum that are repeated.
 const STEPS_OF_SELDOM: u32 = 4;
+/// Steps of a copy to tiles that are repeated, the first of these that divides them: most sums then have one code.
+const COPIES: &[u32] = &[4, 5, 3, 2];
 /// Ends the step that makes blocks which overlap.
 const OVERLAP: &str = " overlap";
 /// Products that one operation makes.
@@ -41,6 +47,8 @@ enum Weights {
 enum Data {
     /// Pixels are rows already: they are widened.
     Pixels,
+    /// So are they, and words of the pixels of a block follow each other: such blocks have one code, however long the sums are.
+    Tiles,
     /// The window of each pixel becomes a row.
     Windows,
     /// Windows are read from widened rows of the image; the first and the last rows of outputs have code of
@@ -58,7 +66,7 @@ pub fn drafts(plain: &Draft, traits: &Traits) -> Vec<Draft> {
     let suits = |(p, n): &&(u32, u32)| *p <= pixels && *n <= channels && (*p > 1 || pixels == 1);
     let windows = [Data::Windows, Data::Rows { peeled: false }, Data::Rows { peeled: true }];
     let (blocks, ways): (_, &[Data]) = match sum.summed.len() {
-        1 => (BLOCKS, &[Data::Pixels]),
+        1 => (BLOCKS, &[Data::Pixels, Data::Tiles]),
         _ if traits.dual_mac => (BLOCKS_OF_WINDOWS, &windows),
         _ => return Vec::new(),
     };
@@ -71,8 +79,11 @@ pub fn drafts(plain: &Draft, traits: &Traits) -> Vec<Draft> {
     for &block in blocks.iter().filter(suits) {
         for &data in ways {
             let way = |weights: Weights| Product { sum: &sum, block, weights, data, traits };
-            drafts.extend(way(Weights::Halfwords).draft(&shortened).ok());
-            if traits.dual_mac && block.0 * block.1 >= LEAST_BLOCK_OF_PAIRS {
+            if data != Data::Tiles {
+                drafts.extend(way(Weights::Halfwords).draft(&shortened).ok());
+            }
+            let in_pairs = block.0 * block.1 >= LEAST_BLOCK_OF_PAIRS;
+            if traits.dual_mac && in_pairs && (data != Data::Tiles || traits.overlapping && block == TILES) {
                 drafts.extend(way(Weights::Pairs).draft(plain).ok());
             }
         }
@@ -80,9 +91,13 @@ pub fn drafts(plain: &Draft, traits: &Traits) -> Vec<Draft> {
     drafts
 }
 
-/// Rescales in as few operations as there are proofs for.
-fn shorten(draft: &mut Draft) {
-    let _ = draft.attempt("short-requantize") || draft.attempt("short-requantize any");
+/// Rescales in as few operations as there are proofs for; tells whether that is in short ones for all channels.
+fn shorten(draft: &mut Draft) -> bool {
+    let is_short = draft.attempt("short-requantize");
+    if !is_short {
+        draft.attempt("short-requantize any");
+    }
+    is_short
 }
 
 /// One way to compute a matrix product.
@@ -111,8 +126,8 @@ struct Parts {
 impl Product<'_> {
     fn draft(&self, begin: &Draft) -> Result<Draft, Stuck> {
         let mut draft = begin.clone();
-        if self.data == Data::Pixels && self.traits.dual_mac && !self.depth().extent.is_multiple_of(PAIR) {
-            draft.step(format!("pad {} {PAIR}", self.depth().name))?;
+        if self.is_rows() && self.traits.dual_mac {
+            self.lengthen(&mut draft)?;
         }
         let mut x = self.sum.x.clone();
         if self.data == Data::Windows && self.sum.border {
@@ -138,16 +153,52 @@ impl Product<'_> {
         }
         self.repeat_window(&mut draft, &parts, &sums);
         self.repeat_channels(&mut draft, &parts);
-        if self.weights == Weights::Pairs {
-            shorten(&mut draft); // What is rescaled has a factor from here on only.
-        }
+        // What is rescaled has a factor from here on only.
+        let is_short = self.weights == Weights::Pairs && shorten(&mut draft);
         if self.tiles_of_channels("").ends_with(OVERLAP) {
             let tables = [draft.constants_read("b"), draft.constants_read("m")].concat();
             for table in tables {
                 draft.attempt(format!("pack {table}")); // Block after block, like the weights.
             }
         }
+        if self.data == Data::Tiles && is_short {
+            self.interleave(&mut draft, &parts);
+        }
         Ok(draft)
+    }
+
+    /// Gives the sum as many steps as there is data for, and as its repeated steps divide.
+    fn lengthen(&self, draft: &mut Draft) -> Result<(), Stuck> {
+        let Axis { name, extent } = self.depth();
+        let row = self.sum.row.max(extent.next_multiple_of(PAIR));
+        if row > *extent {
+            draft.step(format!("pad {name} {row}"))?; // Behind its elements lies what may be read.
+        }
+        let steps = row / PAIR;
+        let count = self.count(steps);
+        if self.data == Data::Tiles && !steps.is_multiple_of(count) {
+            draft.attempt(format!("pad {name} {}", PAIR * count));
+        }
+        Ok(())
+    }
+
+    /// How many steps of a sum are repeated, if there may be more than it has of them: those that cost the least together with what
+    /// their loop costs.
+    fn count(&self, steps: u32) -> u32 {
+        let most = self.traits.unrolled_steps;
+        if steps <= most || steps.is_multiple_of(most) {
+            return steps.min(most);
+        }
+        let cost = |count: &u32| {
+            let rounds = steps.div_ceil(*count);
+            (2 * (rounds * count - steps) + rounds, std::cmp::Reverse(*count))
+        };
+        (most / 2 + 1..=most.max(LEAST_STEPS)).min_by_key(cost).unwrap_or(most)
+    }
+
+    /// Whether pixels are rows already.
+    fn is_rows(&self) -> bool {
+        matches!(self.data, Data::Pixels | Data::Tiles)
     }
 
     /// The innermost loop of the sum.
@@ -289,19 +340,21 @@ impl Product<'_> {
     /// Widens data, lays out weights, and makes one operation of two products; gives the loops of the sums.
     fn widen(&self, draft: &mut Draft, x: &str, parts: &Parts) -> Result<Vec<String>, Stuck> {
         let depth = self.depth().extent;
-        let order = if depth.is_multiple_of(WIDENED) { " order (0 2 1 3)" } else { "" };
+        let widened = if self.is_rows() { draft.extent(&self.depth().name) } else { depth };
+        let order = if widened.is_multiple_of(WIDENED) { " order (0 2 1 3)" } else { "" };
         let all = |names: &[Axis], ending: &str| -> String {
             names.iter().map(|axis| format!("{}{ending}", axis.name)).collect::<Vec<_>>().join("_")
         };
         let (step, loops, length) = match self.data {
-            Data::Pixels => (format!("stage {x} i16"), &self.sum.summed[..], depth),
+            Data::Pixels | Data::Tiles => (format!("stage {x} i16"), &self.sum.summed[..], depth),
             Data::Windows => (format!("im2col {x}"), &self.sum.summed[..], depth * self.window()),
             Data::Rows { .. } => {
                 let loops = &self.sum.summed[1..];
                 (format!("implicit-gemm {x}"), loops, product(loops))
             }
         };
-        let pad = match self.data {
+        let end = match self.data {
+            Data::Tiles => format!(" tiles {PAIR}"),
             // Code that layers of several depths share has the distance of rows in its instructions.
             Data::Pixels if self.traits.overlapping && !parts.stages.is_empty() => {
                 format!(" pad {}", depth.next_power_of_two().max(LEAST_ROW))
@@ -316,18 +369,13 @@ impl Product<'_> {
         let places: Vec<String> = parts.stages.iter().map(at).chain(everywhere).collect();
         if self.data == Data::Pixels && self.sum.wide {
             // The producer has widened it.
-        } else if self.data == Data::Pixels && !order.is_empty() {
+        } else if self.is_rows() && !self.sum.wide && !order.is_empty() {
             sums.iter().try_for_each(|sum| draft.step(format!("permute {sum} (0 2 1 3)")))?;
-            places
-                .iter()
-                .try_for_each(|at| draft.fill(format!("{step}{at}{pad}"), self.traits.unrolled_copies))?;
+            places.iter().try_for_each(|at| self.fill(draft, format!("{step}{at}{end}")))?;
         } else {
-            let fill = |at: &String| format!("{step}{at}{order}{pad}");
-            let copies = self.traits.unrolled_copies;
-            places.iter().try_for_each(|at| match self.data {
-                Data::Windows => draft.fill_in_full(fill(at), copies),
-                _ => draft.fill(fill(at), copies),
-            })?;
+            let order = if self.data == Data::Tiles { "" } else { order }; // Copied as they are, or one by one.
+            let fill = |at: &String| format!("{step}{at}{order}{end}");
+            places.iter().try_for_each(|at| self.fill(draft, fill(at)))?;
         }
         if self.weights == Weights::Pairs {
             for channels in &parts.channels {
@@ -347,6 +395,28 @@ impl Product<'_> {
         }
         sums.iter().try_for_each(|sum| draft.step(format!("vectorize {sum}.i dual16")))?;
         Ok(sums)
+    }
+
+    /// Makes one stream of the constants of a block. Where code is to be small, what fits in narrower types stays by itself before.
+    fn interleave(&self, draft: &mut Draft, parts: &Parts) {
+        if self.traits.unrolled_copies < COPIES[0] {
+            draft.shrink_tables();
+        }
+        for channels in &parts.channels {
+            draft.attempt(format!("interleave at {}", channels.replace(".i", ".o")));
+        }
+    }
+
+    /// Appends a step that fills panels.
+    fn fill(&self, draft: &mut Draft, steps: String) -> Result<(), Stuck> {
+        let most = self.traits.unrolled_copies;
+        match self.data {
+            Data::Windows => draft.fill_in_full(steps, most),
+            Data::Tiles => {
+                draft.fill_alike(steps, if most < COPIES[0] { &COPIES[COPIES.len() - 1..] } else { COPIES })
+            }
+            _ => draft.fill(steps, most),
+        }
     }
 
     /// Repeats the rows of a window in the code too, where the budget allows all of them.
@@ -377,6 +447,11 @@ impl Product<'_> {
         let outer = format!("{sum}.o");
         let steps = if draft.extent(&outer) > 0 { outer } else { sum.to_string() };
         let extent = draft.extent(&steps);
+        if self.data == Data::Tiles {
+            let count = self.count(extent); // Even where that is all: longer sums have the same code.
+            draft.attempt(format!("unroll {steps} {count}"));
+            return;
+        }
         let divides = |count: &u32| extent.is_multiple_of(*count);
         if extent > most && !(most / 2 + 1..=most).any(|count| divides(&count)) {
             let left = extent % most;

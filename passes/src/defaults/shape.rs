@@ -1,6 +1,6 @@
 //! What the rules see of a nest: the loops around its sum, and which operand each of them moves.
 
-use ir::loops::{Access, Atom, Expr, Loop, Nest, Prim, Reduce, Stmt, VarId};
+use ir::loops::{Access, Atom, Expr, Index, Loop, Nest, Prim, Reduce, Stmt, VarId};
 use ir::ty::Ty;
 
 /// A loop by name.
@@ -27,6 +27,8 @@ pub struct SumOfProducts {
     pub x: String,
     /// The buffer of the weights.
     pub w: String,
+    /// Elements of a row of the data along the innermost loop of the sum, what lies behind those that it needs included.
+    pub row: u32,
     /// Whether data is halfwords already.
     pub wide: bool,
     /// Of the loops over data, the one that goes from element to element in memory.
@@ -54,6 +56,7 @@ impl SumOfProducts {
         };
         let data = only(true, false);
         let sum = Self {
+            row: row(nest, x, &reduce.loops),
             wide: nest.buffers[x.buffer.idx()].elem == Ty::I16,
             walked: walked(nest, x, &loops).and_then(|l| data.iter().position(|axis| axis.name == *l)),
             data,
@@ -132,6 +135,15 @@ fn walked<'n>(nest: &'n Nest, x: &Access, around: &[Loop]) -> Option<&'n String>
     let mut used = Vec::new();
     x.index.get(dim.idx())?.vars(&mut used);
     around.iter().find(|l| used.contains(&l.var)).map(|l| &nest.vars[l.var.idx()])
+}
+
+/// The elements of a row of the data, where the innermost loop of the sum goes along it.
+fn row(nest: &Nest, x: &Access, summed: &[Loop]) -> u32 {
+    let Some(innermost) = summed.last() else { return 0 };
+    match (x.index.last(), nest.buffers[x.buffer.idx()].shape.last()) {
+        (Some(index), Some(extent)) if *index == Index::var(innermost.var) => *extent,
+        _ => innermost.extent,
+    }
 }
 
 /// What the index of a result divides a loop by that counts pixels.
