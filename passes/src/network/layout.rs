@@ -23,6 +23,9 @@ use super::view::{Frame, inner_frame, reframe};
 use super::{ProgramStep, Run};
 use crate::loops::step::{Arg, Args};
 
+/// Rows are not filled up to a multiple of more elements than this.
+const MOST_MULTIPLE: u32 = 64;
+
 /// The step.
 pub const STEP: ProgramStep = ProgramStep {
     name: "layout",
@@ -71,10 +74,10 @@ pub fn layout(
     multiple: u32,
 ) -> Result<(), Diagnostic> {
     let old = inner_frame(program, tensor)?;
-    if multiple == 0 {
-        return Err(
-            Diagnostic::new("rows are no multiple of 0").help("a multiple of 1 leaves them as they are")
-        );
+    if !(1..=MOST_MULTIPLE).contains(&multiple) {
+        return Err(Diagnostic::new(format!("rows of a multiple of {multiple} elements")).help(format!(
+            "legal: `multiple 1`, which leaves them as they are, to `multiple {MOST_MULTIPLE}`"
+        )));
     }
     let mut extents = old.extents.clone();
     if let Some(inner) = order.last() {
