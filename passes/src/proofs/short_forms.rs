@@ -37,8 +37,9 @@ const ROUND_SHIFT: i32 = 4;
 const MOST_LEFT: u32 = 8;
 /// The longest form.
 pub const LONGEST: u32 = 5;
-/// How far multipliers are off, to both sides, that are tried where none of the nearest leaves room for an offset.
-const FARTHER: [i128; 14] = [4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192];
+/// How far multipliers are off, to both sides, that are tried where none of the nearest leaves room for an offset: from 4 on, four for each
+/// doubling. A multiplier of 31 bits may be off by as much as the accumulators are shorter, and each leaves room elsewhere.
+const DOUBLINGS: u32 = 16;
 /// For how many shapes the channels without solution are counted; behind them the first one decides.
 const COUNTED_SHAPES: usize = 2;
 /// How many factors are tried for a channel, from the greatest on.
@@ -502,7 +503,8 @@ impl Wanted {
             _ => {
                 let tilts = TILTS.iter().filter(|_| self.is_even).map(|by| 1 << by);
                 let nearest = NEAREST.iter().copied().chain(tilts);
-                let farther = FARTHER.iter().flat_map(|by| [*by, -by]);
+                let farther = (0..DOUBLINGS).flat_map(|power| (4..8).map(move |by: i128| by << power));
+                let farther = farther.flat_map(|by| [by, -by]);
                 nearest.chain(farther).map(|by| middle + by).filter(|m| *m > 0).collect()
             }
         };
