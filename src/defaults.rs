@@ -149,8 +149,9 @@ fn layers(
             continue;
         }
         // Not all layers of one form pay in one code, so that all take more than was thought.
-        let groups = groups(&drafts, &chosen, pricer, &shared);
-        let excess = flash.excess(chosen.flash, bytes(&charges, &chosen, &groups));
+        let beside = beside_code(&charges, &chosen);
+        let groups = groups(&drafts, &chosen, pricer, &shared, flash.least().saturating_sub(beside));
+        let excess = flash.excess(chosen.flash, groups.bytes + beside);
         if excess == 0 || attempts == MOST_ATTEMPTS {
             break (chosen, groups);
         }
@@ -170,10 +171,10 @@ fn layers(
     text
 }
 
-/// Bytes that layers take, some of which share their code.
-fn bytes(charges: &[Vec<Price>], chosen: &Chosen, groups: &Groups) -> usize {
+/// Bytes that layers take beside their code.
+fn beside_code(charges: &[Vec<Price>], chosen: &Chosen) -> usize {
     let prices = charges.iter().zip(&chosen.drafts).filter_map(|(prices, at)| Some(&prices[(*at)?]));
-    groups.bytes + prices.map(|price| price.flash() - price.code).sum::<usize>()
+    prices.map(|price| price.flash() - price.code).sum()
 }
 
 /// The drafts that keep to an arena of so many bytes; where nobody says how many, to about the smallest.
@@ -237,25 +238,31 @@ fn wishes(program: &Program) -> [Wish; 2] {
     })
 }
 
-/// Which layers of one form share their code, as that pays.
-fn groups(drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, pricer: &Pricer, known: &share::Known) -> Groups {
+/// Which layers of one form share their code, as that pays; so many bytes of code are enough.
+fn groups(
+    drafts: &[Vec<(Price, Draft)>],
+    chosen: &Chosen,
+    pricer: &Pricer,
+    known: &share::Known,
+    enough: usize,
+) -> Groups {
     let (mut alike, mut nests) = (BTreeMap::<Form, Vec<usize>>::new(), BTreeMap::new());
     for (layer, chosen) in chosen.drafts.iter().enumerate() {
         if let Some(chosen) = chosen {
             let (price, draft) = &drafts[layer][*chosen];
-            let mut nest = draft.nest.clone();
-            passes::loops::legalize(&mut nest).expect("code has been made of it");
-            nests.insert(layer, (price.body, nest));
+            nests.insert(layer, (price.body, &draft.nest));
             alike.entry(price.form).or_default().push(layer);
         }
     }
     let code = |layer: usize| chosen.drafts[layer].map_or(0, |at| drafts[layer][at].0.code);
-    let (kinds, single): (Vec<Vec<usize>>, _) = alike.into_values().partition(|layers| layers.len() > 1);
-    let mut groups = Sharing { nests: &nests, rate: chosen.rate, pricer, known }.groups(kinds);
-    for layers in single {
-        groups.bytes += layers.iter().map(|layer| code(*layer)).sum::<usize>();
-        groups.layers.push(layers);
-    }
+    let (kinds, single): (Vec<Vec<usize>>, Vec<Vec<usize>>) =
+        alike.into_values().partition(|layers| layers.len() > 1);
+    let in_single = single.iter().flatten().map(|layer| code(*layer)).sum();
+    let enough = enough.saturating_sub(in_single);
+    let Chosen { rate, spare, .. } = *chosen;
+    let mut groups = Sharing { nests: &nests, rate, enough, spare, pricer, known }.groups(kinds);
+    groups.bytes += in_single;
+    groups.layers.extend(single);
     groups.layers.sort(); // As they run.
     groups
 }

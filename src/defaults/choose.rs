@@ -18,7 +18,7 @@ const MEMBER_BYTES: usize = 64;
 /// What decides the code of a nest.
 pub type Body = [u8; 32];
 
-/// The form of a nest: drafts of one form can share their code.
+/// The form of a nest, whatever the types of its tables: drafts of one form can share their code.
 pub type Form = [u8; 32];
 
 /// What a draft costs.
@@ -58,6 +58,8 @@ pub struct Chosen {
     pub is_short: bool,
     /// The most cycles that were paid for a byte.
     pub rate: f64,
+    /// Cycles that all layers may take more if that saves bytes which are too many.
+    pub spare: u64,
     /// Bytes of all layers, if all those of one form share their code.
     pub flash: usize,
 }
@@ -79,6 +81,14 @@ impl Limit {
             Limit::Soft(wishes) => {
                 Limit::Soft(wishes.map(|wish| Wish { bytes: wish.bytes.saturating_sub(bytes), ..wish }))
             }
+        }
+    }
+
+    /// Bytes that are enough for all of it.
+    pub fn least(self) -> usize {
+        match self {
+            Limit::Hard(limit) => limit,
+            Limit::Soft(wishes) => wishes.iter().map(|wish| wish.bytes).min().unwrap_or(0),
         }
     }
 
@@ -109,6 +119,7 @@ pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
         Limit::Hard(bytes) => vec![(bytes, u64::MAX)],
         Limit::Soft(wishes) => wishes.map(most).to_vec(),
     };
+    let slowest = budgets.iter().map(|(_, slowest)| *slowest).max().unwrap_or(0);
     let mut now = State::new(layers);
     let is_short = budgets.iter().any(|(bytes, _)| now.flash > *bytes);
     let moves = if is_short { moves(layers) } else { Vec::new() };
@@ -117,7 +128,8 @@ pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
             now.fit(&moves, budget, slowest);
         }
     }
-    Chosen { drafts: now.chosen, is_short, rate: now.rate, flash: now.flash }
+    let spare = slowest.saturating_sub(now.cycles());
+    Chosen { drafts: now.chosen, is_short, rate: now.rate, spare, flash: now.flash }
 }
 
 /// The smallest of the drafts that are about as fast as the fastest.

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use ir::loops::{BufferId, Nest};
+use ir::loops::walk::{StmtNo, walk};
+use ir::loops::{BufferId, Nest, Stmt};
 use isel_thumb2::emit::Names;
 use isel_thumb2::layer;
 use isel_thumb2::select::{Member, Offsets};
+use passes::loops::common_types::common_types;
+use passes::loops::legalize;
 use rayon::prelude::*;
 
 use super::choose::Body;
@@ -14,22 +17,17 @@ use super::price::{Pricer, apart};
 
 /// What sharing may cost at most where bytes are not worth more.
 const SLOWER_BY_PERCENT: u64 = 2;
-/// Groups that a layer tries to join at most.
-const ATTEMPTS: usize = 2;
 /// Bytes and cycles of what leads a layer to the code that it shares: three instructions.
 const THUNK: (usize, u64) = (12, 6);
 /// Bytes of a parameter.
 const WORD_BYTES: usize = 4;
-
-/// Layers by number that share their code, with what each costs alone.
-type Group = Vec<(usize, Cost)>;
 
 /// What layers cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Predicted cycles of one call of each.
     pub cycles: u64,
-    /// Bytes of code and of tables of parameters.
+    /// Bytes of code and of tables of parameters, and of what other tables grow.
     pub bytes: usize,
 }
 
@@ -47,64 +45,102 @@ pub struct Known(Mutex<BTreeMap<Vec<Body>, Option<Cost>>>);
 
 /// Looks for the layers that are to share their code.
 pub struct Sharing<'a> {
-    /// By number, ready for selection.
-    pub nests: &'a BTreeMap<usize, (Body, Nest)>,
-    /// Cycles that a byte is worth.
+    /// By number, as their steps leave them.
+    pub nests: &'a BTreeMap<usize, (Body, &'a Nest)>,
+    /// Cycles that a byte is worth while there are too many.
     pub rate: f64,
+    /// Bytes of all codes that are not too many.
+    pub enough: usize,
+    /// Cycles that may go anyway while there are too many.
+    pub spare: u64,
     /// Knows what many cost alone.
     pub pricer: &'a Pricer,
     /// What others do not ask for again.
     pub known: &'a Known,
 }
 
+/// Layers that run one code, and what it costs.
+#[derive(Clone)]
+struct Group {
+    /// By number, in ascending order.
+    layers: Vec<usize>,
+    cost: Cost,
+}
+
+/// Two groups of a kind that could be one.
+struct Merger {
+    kind: usize,
+    /// The position of the first of both; the other one is behind it.
+    at: usize,
+    group: Group,
+    /// Cycles that it costs.
+    slower: u64,
+    /// Bytes that it saves.
+    saved: usize,
+}
+
+impl Merger {
+    /// Cycles for each byte.
+    fn price(&self) -> f64 {
+        self.slower as f64 / self.saved as f64
+    }
+}
+
 impl Sharing<'_> {
-    /// The groups among layers; `kinds` are those of one form.
+    /// The groups among layers; `kinds` are those of one form. Groups of a kind whose numbers differ least merge for as long as that
+    /// pays, those first that cost the fewest cycles for each byte.
     pub fn groups(&self, kinds: Vec<Vec<usize>>) -> Groups {
-        let of_kind = |kind: Vec<usize>| self.of_kind(kind);
-        let groups: Vec<(Vec<usize>, usize)> = kinds.into_par_iter().flat_map_iter(of_kind).collect();
-        let bytes = groups.iter().map(|(_, bytes)| bytes).sum();
-        Groups { layers: groups.into_iter().map(|(group, _)| group).collect(), bytes }
-    }
-
-    /// All layers of a form as one group if that pays, else one after the other as far as it does; each with the bytes of its code.
-    fn of_kind(&self, kind: Vec<usize>) -> Vec<(Vec<usize>, usize)> {
-        let alone = |layer: usize| Some((layer, self.cost(&[layer])?));
-        let all: Group = kind.into_iter().filter_map(alone).collect();
-        let mut groups: Vec<Group> = Vec::new();
-        if self.pays(&all) {
-            groups.push(all);
-        } else {
-            for layer in all {
-                let with = |group: &Group| [&group[..], &[layer]].concat();
-                let joined = groups.iter().take(ATTEMPTS).position(|group| self.pays(&with(group)));
-                match joined {
-                    Some(at) => groups[at].push(layer),
-                    None => groups.push(vec![layer]),
-                }
-            }
-        }
-        let with_bytes = |group: Group| {
-            let layers: Vec<usize> = group.iter().map(|(layer, _)| *layer).collect();
-            let bytes = match &group[..] {
-                [(_, alone)] => alone.bytes,
-                _ => self.cost(&layers).map_or(0, |cost| cost.bytes),
+        let mut kinds: Vec<Vec<Group>> = kinds.into_iter().map(|kind| self.alone(kind)).collect();
+        let mut spare = self.spare;
+        loop {
+            let bytes = kinds.iter().flatten().map(|group| group.cost.bytes).sum();
+            let Some(Merger { kind, at, group, slower, .. }) = self.cheapest(&kinds, bytes, spare) else {
+                let layers = kinds.into_iter().flatten().map(|group| group.layers).collect();
+                return Groups { layers, bytes };
             };
-            (layers, bytes)
-        };
-        groups.into_iter().filter(|group| !group.is_empty()).map(with_bytes).collect()
+            kinds[kind].splice(at..at + 2, [group]);
+            spare = spare.saturating_sub(slower);
+        }
     }
 
-    /// Whether one code for all takes fewer bytes, in about as many cycles or for what bytes are worth.
-    fn pays(&self, group: &Group) -> bool {
-        let layers: Vec<usize> = group.iter().map(|(layer, _)| *layer).collect();
-        let bytes: usize = group.iter().map(|(_, alone)| alone.bytes).sum();
-        let cycles: u64 = group.iter().map(|(_, alone)| alone.cycles).sum();
-        let within = |shared: Cost| {
-            let slower = shared.cycles.saturating_sub(cycles);
-            let worth = self.rate * bytes.saturating_sub(shared.bytes) as f64;
-            shared.bytes < bytes && (slower * 100 <= cycles * SLOWER_BY_PERCENT || slower as f64 <= worth)
+    /// Each layer of a kind by itself, next to those that run about as often and as far.
+    fn alone(&self, mut kind: Vec<usize>) -> Vec<Group> {
+        kind.sort_by_cached_key(|layer| extents(self.nests[layer].1));
+        let group = |layer: usize| Some(Group { layers: vec![layer], cost: self.cost(&[layer])? });
+        kind.into_iter().filter_map(group).collect()
+    }
+
+    /// The merger that pays and costs the fewest cycles for each byte.
+    fn cheapest(&self, kinds: &[Vec<Group>], bytes: usize, spare: u64) -> Option<Merger> {
+        let neighbours = |(kind, groups): (usize, &Vec<Group>)| {
+            (1..groups.len()).map(move |behind| (kind, behind - 1)).collect::<Vec<_>>()
         };
-        self.cost(&layers).is_some_and(within)
+        let pairs: Vec<(usize, usize)> = kinds.iter().enumerate().flat_map(neighbours).collect();
+        let merger = |(kind, at): (usize, usize)| {
+            let merger = self.merger(kind, at, [&kinds[kind][at], &kinds[kind][at + 1]])?;
+            self.pays(&merger, bytes, spare).then_some(merger)
+        };
+        let mergers: Vec<Merger> = pairs.into_par_iter().filter_map(merger).collect();
+        mergers.into_iter().min_by(|a, b| a.price().total_cmp(&b.price()))
+    }
+
+    /// What merging two groups brings; `None` where that saves nothing.
+    fn merger(&self, kind: usize, at: usize, both: [&Group; 2]) -> Option<Merger> {
+        let mut layers = both.map(|group| &group.layers[..]).concat();
+        layers.sort_unstable();
+        let cost = self.cost(&layers)?;
+        let apart = |of: fn(&Cost) -> u64| both.iter().map(|group| of(&group.cost)).sum::<u64>();
+        let saved = apart(|cost| cost.bytes as u64).checked_sub(cost.bytes as u64)? as usize;
+        let slower = cost.cycles.saturating_sub(apart(|cost| cost.cycles));
+        (saved > 0).then_some(Merger { kind, at, group: Group { layers, cost }, slower, saved })
+    }
+
+    /// Whether a merger takes about as many cycles, or while all codes take too many bytes no more than are spare, or than those are worth.
+    fn pays(&self, merger: &Merger, bytes: usize, spare: u64) -> bool {
+        let Merger { group, slower, .. } = merger;
+        let apart = group.cost.cycles - slower.min(&group.cost.cycles);
+        slower * 100 <= apart * SLOWER_BY_PERCENT
+            || bytes > self.enough && (*slower <= spare || merger.price() <= self.rate)
     }
 
     /// What layers cost that share their code, or one with code of its own; `None` where no code can be made.
@@ -127,13 +163,16 @@ impl Sharing<'_> {
     fn found_cost(&self, layers: &[usize]) -> Option<Cost> {
         let offsets: Vec<Offsets> =
             layers.iter().enumerate().map(|(at, layer)| self.offsets(*layer, at)).collect();
-        let member = |(layer, offsets)| Member { nest: &self.nests[layer].1, offsets };
-        let members: Vec<Member> = layers.iter().zip(&offsets).map(member).collect();
+        let mut nests: Vec<Nest> = layers.iter().map(|layer| self.nests[layer].1.clone()).collect();
+        let grown = common_types(&mut nests.iter_mut().collect::<Vec<_>>());
+        nests.iter_mut().try_for_each(legalize).ok()?;
+        let members: Vec<Member> =
+            nests.iter().zip(&offsets).map(|(nest, offsets)| Member { nest, offsets }).collect();
         let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
         let shared = layer::compile_shared(&members, &names, self.pricer.options()).ok()?;
         let mut cost = Cost {
             cycles: shared.bodies.iter().map(|body| body.cycles(self.pricer.core())).sum(),
-            bytes: shared.bodies[0].code.bytes.len(),
+            bytes: shared.bodies[0].code.bytes.len().saturating_add_signed(grown),
         };
         if layers.len() > 1 {
             cost.bytes += layers.len() * (THUNK.0 + WORD_BYTES * shared.parameters.len());
@@ -145,8 +184,20 @@ impl Sharing<'_> {
     /// Places for the buffers of a layer that differ from those of the other ones, as they do in the end.
     fn offsets(&self, layer: usize, at: usize) -> BTreeMap<BufferId, u32> {
         let start = super::price::ALIGN * at as u32;
-        apart(&self.nests[&layer].1).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
+        apart(self.nests[&layer].1).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
     }
+}
+
+/// The extents of the loops of a nest, those of sums first: how often they run says most of where they go.
+fn extents(nest: &Nest) -> (Vec<u32>, Vec<u32>) {
+    let (mut of_sums, mut others) = (Vec::new(), Vec::new());
+    walk(&nest.body, StmtNo(0), &mut |_, stmt| match stmt {
+        Stmt::For(l, _) => others.push(l.extent),
+        Stmt::Reduce(reduce) => of_sums.extend(reduce.loops.iter().map(|l| l.extent)),
+        Stmt::Let(..) | Stmt::Set(..) | Stmt::Store(..) => {}
+    });
+    others.reverse(); // Inner ones first.
+    (of_sums, others)
 }
 
 #[cfg(test)]
@@ -174,10 +225,11 @@ mod tests {
     }
 
     fn found(shapes: &[[u32; 3]]) -> Vec<Vec<usize>> {
-        let nest = |(at, shape): (usize, &[u32; 3])| (at, ([at as u8; 32], products(*shape)));
-        let nests: BTreeMap<usize, (Body, Nest)> = shapes.iter().enumerate().map(nest).collect();
+        let made: Vec<Nest> = shapes.iter().map(|shape| products(*shape)).collect();
+        let nests = made.iter().enumerate().map(|(at, nest)| (at, ([at as u8; 32], nest))).collect();
         let (pricer, known) = (Pricer::new(layer::Options::new(&CortexM4, true)), Known::default());
-        let sharing = Sharing { nests: &nests, rate: 0.0, pricer: &pricer, known: &known };
+        let sharing =
+            Sharing { nests: &nests, rate: 0.0, enough: 0, spare: 0, pricer: &pricer, known: &known };
         sharing.groups(vec![(0..nests.len()).collect()]).layers
     }
 

@@ -1,12 +1,15 @@
-//! The form of a nest: what is left of it without its numbers, as text. Nests of one form are [`super::alike`].
+//! The form of a nest: what is left of it without its numbers, as text. Nests of one form are [`super::alike`] as soon as the tables that
+//! they read have the same element types.
 //!
 //! Loops, values and buffers are numbered as they occur. Left out are names and the contents of constants, literals, extents of loops
-//! that are not unrolled, shapes and storage maps, and the indices of accesses to memory.
+//! that are not unrolled, shapes and storage maps, the indices of accesses to memory, and how elements of constants become the words
+//! that they are read as: of a wider type, or as the exponent of a power of two.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Access, Buffer, BufferId, Expr, Index, LocalId, Loop, Nest, Reduce, Role, Stmt, VarId};
+use super::{Access, Buffer, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Reduce, Role, Stmt, VarId};
+use crate::ty::Ty;
 
 /// The form of a nest.
 pub fn form(nest: &Nest) -> String {
@@ -83,6 +86,10 @@ impl<'a> Form<'a> {
     }
 
     fn expr(&mut self, expr: &Expr) {
+        if let Some(table) = self.element(expr) {
+            self.write("element");
+            return self.numbered(table);
+        }
         match expr {
             Expr::Int(_, ty) => self.write(ty),
             Expr::Index(_) => self.write("index"),
@@ -107,6 +114,32 @@ impl<'a> Form<'a> {
         }
     }
 
+    /// The constant of which an expression is an element, as a word.
+    fn element(&self, expr: &Expr) -> Option<BufferId> {
+        match expr {
+            Expr::Load(Access { buffer, ty: Ty::I32, border: None, .. }) => {
+                self.nest.buffers[buffer.idx()].is_const().then_some(*buffer)
+            }
+            Expr::Op { prim: Prim::Sext | Prim::Zext, args, .. } => match &args[..] {
+                [Expr::Load(Access { buffer, ty, border: None, .. })] if ty.lanes() == 1 => {
+                    self.nest.buffers[buffer.idx()].is_const().then_some(*buffer)
+                }
+                _ => None,
+            },
+            Expr::Op { prim: Prim::Shl, args, .. } => match &args[..] {
+                [Expr::Int(1, _), exponent] => self.element(exponent),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn numbered(&mut self, id: BufferId) {
+        let number = self.buffers.len();
+        let number = *self.buffers.entry(id).or_insert(number);
+        self.write(format_args!("b{number}"));
+    }
+
     fn access(&mut self, access: &Access) {
         self.buffer(access.buffer);
         self.write(access.ty);
@@ -114,15 +147,14 @@ impl<'a> Form<'a> {
     }
 
     fn buffer(&mut self, id: BufferId) {
-        let number = self.buffers.len();
-        let number = *self.buffers.entry(id).or_insert(number);
+        self.numbered(id);
         let Buffer { elem, role, .. } = &self.nest.buffers[id.idx()];
         let role = match role {
             Role::Param => "tensor",
             Role::Scratch => "scratch",
             Role::Const(_) => "const",
         };
-        self.write(format_args!("b{number} {elem} {role}"));
+        self.write(format_args!("{elem} {role}"));
     }
 
     fn local(&mut self, id: LocalId) {
@@ -163,6 +195,23 @@ mod tests {
             "01".repeat(steps as usize)
         );
         parse_nest(&text).expect("a nest")
+    }
+
+    #[test]
+    fn how_tables_are_stored_is_no_part_of_the_form() {
+        let nest = |ty: &str, bytes: &str, element: &str| {
+            let text = format!(
+                "loops @f(x: i32[2], y: i32[2]) {{
+                   const w: {ty}[2] = hex\"{bytes}\"
+                   for n in 0..2 {{ y[n] = mul x[n], {element} }}
+                 }}"
+            );
+            form(&parse_nest(&text).expect("a nest"))
+        };
+        let words = nest("i32", "0200000004000000", "w[n]");
+        assert_eq!(nest("u8", "0204", "zext(w[n])"), words);
+        assert_eq!(nest("u8", "0102", "shl(1, zext(w[n]))"), words);
+        assert_ne!(nest("u8", "0102", "shl(2, zext(w[n]))"), words);
     }
 
     #[test]

@@ -67,16 +67,20 @@ fn surrounded(plain: &Draft, traits: &Traits) -> Draft {
     draft
 }
 
-/// The names of the loops that hold nothing but stores of constants, and whether these are words.
+/// The names of the loops that hold nothing but stores of constants, each of which they repeat once, and whether these are words.
 fn innermost(nest: &Nest, block: &[Stmt]) -> Vec<(String, bool)> {
+    fn is_store(stmt: &Stmt) -> bool {
+        match stmt {
+            Stmt::For(l, body) => l.extent == 1 && body.iter().all(is_store),
+            other => matches!(other, Stmt::Store(_, Expr::Int(..))),
+        }
+    }
     let of_stmt = |stmt: &Stmt| match stmt {
         Stmt::For(l, body) => match &body[..] {
             [Stmt::Store(to, Expr::Op { args, .. })] if matches!(args[..], [Expr::Int(..)]) => {
                 vec![(nest.vars[l.var.idx()].clone(), to.ty.lanes() > 1)]
             }
-            _ if body.iter().all(|stmt| matches!(stmt, Stmt::Store(_, Expr::Int(..)))) => {
-                vec![(nest.vars[l.var.idx()].clone(), false)]
-            }
+            _ if body.iter().all(is_store) => vec![(nest.vars[l.var.idx()].clone(), false)],
             _ => innermost(nest, body),
         },
         _ => Vec::new(),

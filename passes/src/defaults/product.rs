@@ -14,6 +14,8 @@ const BLOCKS_OF_WINDOWS: &[(u32, u32)] = &[(2, 4), (4, 2), (2, 2)];
 const TILES: (u32, u32) = (2, 4);
 /// The smallest block whose weights are tried as pairs: taking pairs apart costs too much in smaller ones.
 const LEAST_BLOCK_OF_PAIRS: u32 = 8;
+/// Most pixels of a block in code that layers are to share: where they lie is another number for each layer, a register for each pixel.
+const SHARED_ROWS: u32 = 2;
 /// What runs less than one time in so many is to be small.
 const SELDOM: u32 = 16;
 /// Where there are more blocks of channels than this, one that computes some of them again hardly counts.
@@ -63,7 +65,9 @@ pub fn drafts(plain: &Draft, traits: &Traits) -> Vec<Draft> {
         return Vec::new();
     }
     let (pixels, channels) = (product(&sum.data), product(&sum.weights));
-    let suits = |(p, n): &&(u32, u32)| *p <= pixels && *n <= channels && (*p > 1 || pixels == 1);
+    let most_rows = if traits.overlapping { SHARED_ROWS } else { pixels };
+    let suits =
+        |(p, n): &&(u32, u32)| *p <= pixels.min(most_rows) && *n <= channels && (*p > 1 || pixels == 1);
     let windows = [Data::Windows, Data::Rows { peeled: false }, Data::Rows { peeled: true }];
     let (blocks, ways): (_, &[Data]) = match sum.summed.len() {
         1 => (BLOCKS, &[Data::Pixels, Data::Tiles]),

@@ -8,6 +8,7 @@ pub mod carry;
 pub mod collapse;
 pub mod common_shift;
 pub mod common_term;
+pub mod common_types;
 pub mod dependence;
 pub mod distribute;
 pub mod edit;

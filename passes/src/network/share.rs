@@ -8,12 +8,13 @@
 //! layer @conv_6(t5, t6) op "conv2d" macs 512 sources [6] shares @conv_4
 //! ```
 //!
-//! Nests stay as they are: what they compute is the same with and without. In the object file the code of the first layer serves all of
+//! What nests compute is the same with and without. Where tables of theirs differ in their element types, they get a common one
+//! ([`crate::loops::common_types`]); else nests stay as they are. In the object file the code of the first layer serves all of
 //! the group; each has a few instructions that pass it a table of its numbers: where tensors and constants lie, how often loops run, how
 //! far pointers step. That takes a few cycles for each loop that is entered, and one copy of the code instead of several.
 //!
 //! Legal for layers whose nests have the same statements, operations, attributes and types; no step may change them afterwards. Names
-//! and the contents of constants may differ, literals, extents of loops that are not unrolled, shapes and the order in memory.
+//! and the contents of constants may differ, the types of tables, literals, extents of loops that are not unrolled, shapes and the order in memory.
 //! Where rescalings shift by different amounts, `common-shift` gives them one, or `short-requantize shift N` among the steps of each layer.
 
 use ir::diag::Diagnostic;
@@ -21,6 +22,7 @@ use ir::loops::alike::Alike;
 use ir::loops::{Layer, Nest, Program};
 
 use super::{ProgramStep, Run};
+use crate::loops::common_types::common_types;
 use crate::loops::legalize;
 
 /// The step.
@@ -48,13 +50,17 @@ pub fn share(program: &mut Program, layers: &[usize]) -> Result<(), Diagnostic> 
             );
         }
     }
-    for layer in others {
-        let other = &program.layers[*layer].nest;
-        shareable(&program.layers[*first].nest, other).map_err(|error| Diagnostic {
+    let mut nests: Vec<Nest> = layers.iter().map(|layer| program.layers[*layer].nest.clone()).collect();
+    common_types(&mut nests.iter_mut().collect::<Vec<_>>());
+    for other in &nests[1..] {
+        shareable(&nests[0], other).map_err(|error| Diagnostic {
             message: format!("`{}` is not like `{name}`: {}", other.name, error.message),
             help: error.help.or(Some(SAME.into())),
             ..error
         })?;
+    }
+    for (layer, nest) in layers.iter().zip(nests) {
+        program.layers[*layer].nest = nest;
     }
     for layer in others {
         program.layers[*layer].shares = Some(name.clone());

@@ -311,7 +311,8 @@ impl Fill<'_> {
         Stmt::Store(access, Expr::Int(self.around.into(), Ty::I32))
     }
 
-    /// A loop over a part of a dimension: none where it has nothing to do, and its body alone for one iteration.
+    /// A loop over a part of a dimension, none where it has nothing to do. Parts of one element have loops too, so that layers whose
+    /// surroundings are of other widths differ in numbers only; dimensions of one element have none.
     fn over(
         &mut self,
         dim: usize,
@@ -323,7 +324,7 @@ impl Fill<'_> {
         let mut at = at.to_vec();
         match to.saturating_sub(from) {
             0 => Vec::new(),
-            1 => {
+            1 if self.new.extents[dim] == 1 => {
                 at[dim] = Index::constant(from.into());
                 body(self, &at)
             }

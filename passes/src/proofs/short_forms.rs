@@ -33,6 +33,8 @@ const ANY_MULTIPLIER: [i128; 5] = [0, 1 << 30, 1 << 24, 1 << 16, 1 << 31];
 const LOWER_SHIFTS: i32 = 4;
 /// Shifts that are a multiple of this are preferred, so that layers agree on one and can share their code.
 const ROUND_SHIFT: i32 = 4;
+/// How many constants that all channels have in common are tried.
+const COMMON_TRIED: usize = 4;
 /// The longest shift to the left of a raw accumulator that is tried.
 const MOST_LEFT: u32 = 8;
 /// The longest form.
@@ -405,25 +407,47 @@ impl Query<'_> {
         }
     }
 
-    /// Constants of all channels, or how many have none, counted up to a number.
-    fn solve(&self, shape: Shape, mut split: Split, most_failures: usize) -> Result<Found, usize> {
+    /// Constants of all channels, or how many have none, counted up to a number. Where they have to have a `C` in common, it is that of the
+    /// first channel, or of one that does without that of another.
+    fn solve(&self, shape: Shape, split: Split, most_failures: usize) -> Result<Found, usize> {
+        let Split::Common = split else {
+            return self.solve_split(shape, split, most_failures).map_err(|failed| failed.len());
+        };
+        let first = |wanted: &Wanted| wanted.solve(shape, self.clamp, Split::Common);
+        let mut next = self.wanted.iter().flatten().next().map(first);
+        let (mut tried, mut least_failures) = (Vec::new(), most_failures.max(1));
+        while let Some(Some(Constants { high, .. })) = next
+            && !tried.contains(&high)
+            && tried.len() < COMMON_TRIED
+        {
+            match self.solve_split(shape, Split::High(high), most_failures) {
+                Ok(found) => return Ok(found),
+                Err(failed) => {
+                    least_failures = least_failures.min(failed.len());
+                    next = failed.first().map(|wanted| first(wanted));
+                }
+            }
+            tried.push(high);
+        }
+        Err(least_failures)
+    }
+
+    /// The same for a way to split offsets that does not depend on other channels; the error has the channels that have none.
+    fn solve_split(&self, shape: Shape, split: Split, most_failures: usize) -> Result<Found, Vec<&Wanted>> {
         let mut constants = Vec::with_capacity(self.wanted.len());
-        let mut failures = 0;
+        let mut failed = Vec::new();
         for wanted in self.wanted {
             let found = match wanted {
                 Some(wanted) => wanted.solve(shape, self.clamp, split),
                 None => Some(Constants::default()),
             };
-            if let (Split::Common, Some(_), Some(found)) = (split, wanted, found) {
-                split = Split::High(found.high); // The others take that of the first.
-            }
-            failures += usize::from(found.is_none());
+            failed.extend(wanted.as_ref().filter(|_| found.is_none()));
             constants.push(found.unwrap_or_default());
-            if failures >= most_failures.max(1) {
-                return Err(failures);
+            if failed.len() >= most_failures.max(1) {
+                return Err(failed);
             }
         }
-        if failures == 0 { Ok(Found { shape, constants }) } else { Err(failures) }
+        if failed.is_empty() { Ok(Found { shape, constants }) } else { Err(failed) }
     }
 
     /// The form, or one that costs the same but has narrower tables: what the sum starts with is then as free as `C` is.
@@ -568,7 +592,7 @@ fn multipliers(base: Base) -> std::ops::Range<i128> {
 enum Split {
     /// With a small `D`.
     Any,
-    /// The same, and the others take this `C`.
+    /// The same, and the others take its `C`.
     Common,
     /// With this `C`.
     High(i32),
