@@ -10,7 +10,7 @@ mod formats;
 mod price;
 mod share;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Init, Layer, Program, Role};
@@ -39,10 +39,24 @@ const MIDDLE: Repeats = Repeats { steps: 16, blocks: 0, copies: 4, overlapping: 
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// What a model may take where the user sets no budget. A small one gives a little speed for less code. A large one, of whose code most can
 /// be shared, gives more of it for no more than its weights, two words for each channel, and as much code as an engine of
-/// fixed kernels has.
+/// fixed kernels has, which needs some for each size of window.
 const ALLOWANCES: [Allowance; 2] = [
-    Allowance { weights: 125, biases: 125, code: 22 * 1024, least: 0, slower_by_permille: 15 },
-    Allowance { weights: 100, biases: 200, code: 27 * 1024, least: 128 * 1024, slower_by_permille: 180 },
+    Allowance {
+        weights: 125,
+        biases: 125,
+        code: 23 * 1024 + 512,
+        windows: 0,
+        least: 0,
+        slower_by_permille: 30,
+    },
+    Allowance {
+        weights: 100,
+        biases: 200,
+        code: 27 * 1024,
+        windows: 4 * 1024 + 512,
+        least: 128 * 1024,
+        slower_by_permille: 250,
+    },
 ];
 /// How often layers are chosen again for less room, as the last choice takes more than it was thought to.
 const MOST_ATTEMPTS: usize = 3;
@@ -57,6 +71,8 @@ struct Allowance {
     biases: usize,
     /// Bytes beside them.
     code: usize,
+    /// Bytes for each size of window but the first.
+    windows: usize,
     /// Bytes that are always enough.
     least: usize,
     /// What it may cost.
@@ -219,23 +235,34 @@ fn charges(layers: &[Vec<(Price, Draft)>], in_full: bool) -> Vec<Vec<Price>> {
 
 /// Bytes of flash that are enough where the user sets no budget.
 fn wishes(program: &Program) -> [Wish; 2] {
-    let (mut in_weights, mut in_biases) = (0, 0);
+    let (mut in_weights, mut in_biases, mut sizes) = (0, 0, BTreeSet::new());
     for Layer { nest, .. } in &program.layers {
         let weights = weights(nest);
         for (at, buffer) in nest.buffers.iter().enumerate() {
             match &buffer.role {
                 Role::Const(Init::Data(data)) if weights.contains(&BufferId::new(at)) => {
-                    in_weights += data.len()
+                    in_weights += data.len();
+                    sizes.extend(window(&buffer.shape));
                 }
                 Role::Const(Init::Data(data)) => in_biases += data.len() / NUMBERS_OF_CHANNEL,
                 _ => {}
             }
         }
     }
-    ALLOWANCES.map(|Allowance { weights, biases, code, least, slower_by_permille }| Wish {
-        bytes: least.max((in_weights * weights + in_biases * biases) / 100 + code),
-        slower_by_permille,
+    let more_sizes = sizes.len().saturating_sub(1);
+    let enough = |Allowance { weights, biases, code, windows, .. }: &Allowance| {
+        (in_weights * weights + in_biases * biases) / 100 + code + windows * more_sizes
+    };
+    ALLOWANCES.map(|allowance| Wish {
+        bytes: enough(&allowance).max(allowance.least),
+        slower_by_permille: allowance.slower_by_permille,
     })
+}
+
+/// Rows and columns of the window that weights of this shape are for, if it is one.
+fn window(shape: &[u32]) -> Option<(u32, u32)> {
+    let [_, rows, columns, _] = *shape else { return None };
+    Some((rows, columns))
 }
 
 /// Which layers of one form share their code, as that pays; so many bytes of code are enough.

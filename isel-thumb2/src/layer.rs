@@ -14,7 +14,7 @@ use crate::regalloc::{Allocator, Assigned, Belady, Check, Regalloc2, assign};
 use crate::reload::reload;
 use crate::schedule::settle::settle;
 pub use crate::schedule::{ORDERS, Order};
-use crate::schedule::{Ordered, Scheduler};
+use crate::schedule::{Ordered, Scheduler, Style};
 use crate::select::{Member, Offsets, select_shared};
 
 /// What every function of a program is compiled for.
@@ -196,7 +196,9 @@ impl<'a> Contest<'a> {
                 contest.enter(&scheduler.function(blocks), *allocator);
             }
         }
-        if !only && let Some(reloaded) = reload(function) {
+        // Where a load behind others costs no more than to bring a word back, and where everything else competes too.
+        let may = options.core.style() == Style::Grouped && options.orders.len() == ORDERS.len();
+        if may && let Some(reloaded) = reload(function) {
             contest.enter(&Scheduler::new(&reloaded, options.core).run(winner), *first);
         }
         contest

@@ -4,7 +4,7 @@
 //! load costs no more than to bring it back, and nothing to put it away. That is so for one return; what comes back several times
 //! is cheaper brought from an S register each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::isa::row::Access;
 use crate::isa::{Inst, Reg};
@@ -17,8 +17,9 @@ const NEVER: usize = usize::MAX;
 
 /// The function with such words loaded twice, if there are any.
 pub fn reload(function: &Function) -> Option<Function> {
+    let elsewhere = read_elsewhere(function);
     let places: Vec<Vec<(Reg, usize)>> =
-        (0..function.blocks.len()).map(|at| Visit::of(function, at).places).collect();
+        (0..function.blocks.len()).map(|at| Visit::of(function, at, &elsewhere).places).collect();
     if places.iter().all(Vec::is_empty) {
         return None;
     }
@@ -49,7 +50,7 @@ struct Visit<'f> {
 }
 
 impl<'f> Visit<'f> {
-    fn of(function: &'f Function, at: usize) -> Self {
+    fn of(function: &'f Function, at: usize, elsewhere: &BTreeSet<Reg>) -> Self {
         let block = &function.blocks[at];
         let mut visit = Visit {
             block,
@@ -64,7 +65,7 @@ impl<'f> Visit<'f> {
         for (place, group) in block.groups.iter().enumerate() {
             group.operands().0.into_iter().for_each(|reg| visit.users.entry(reg).or_default().push(place));
         }
-        visit.loads = loads(function, at);
+        visit.loads = loads(function, at, elsewhere);
         (0..block.groups.len()).for_each(|place| visit.pass(place));
         visit.settle();
         visit
@@ -149,24 +150,31 @@ impl<'g> Bytes<'g> {
 }
 
 /// The values that a block loads by an instruction that does nothing else, and that only groups of this block read.
-fn loads(function: &Function, at: usize) -> BTreeMap<Reg, usize> {
+fn loads(function: &Function, at: usize, elsewhere: &BTreeSet<Reg>) -> BTreeMap<Reg, usize> {
     let block = &function.blocks[at];
     let of = |(place, group): (usize, &Group)| {
         let (_, defs) = group.operands();
-        (is_load(group) && defs.len() == 1 && !function.parked.contains(&defs[0])).then(|| (defs[0], place))
+        let may = |reg: &Reg| !function.parked.contains(reg) && !elsewhere.contains(reg);
+        (is_load(group) && defs.len() == 1 && may(&defs[0])).then(|| (defs[0], place))
     };
-    let mut loads: BTreeMap<Reg, usize> = block.groups.iter().enumerate().filter_map(of).collect();
-    for (number, other) in function.blocks.iter().enumerate() {
-        if let End::Jump(_, args) = &other.end {
-            loads.retain(|reg, _| !args.contains(reg));
+    block.groups.iter().enumerate().filter_map(of).collect()
+}
+
+/// The values that are read in another block than that which defines them, or passed on.
+fn read_elsewhere(function: &Function) -> BTreeSet<Reg> {
+    let mut elsewhere = BTreeSet::new();
+    for block in &function.blocks {
+        let mut defined = BTreeSet::new();
+        for group in &block.groups {
+            let (uses, defs) = group.operands();
+            elsewhere.extend(uses.into_iter().filter(|reg| !defined.contains(reg)));
+            defined.extend(defs);
         }
-        if number != at {
-            for reg in other.groups.iter().flat_map(|group| group.operands().0) {
-                loads.remove(&reg);
-            }
+        if let End::Jump(_, args) = &block.end {
+            elsewhere.extend(args);
         }
     }
-    loads
+    elsewhere
 }
 
 /// Whether a group is a single load that writes nothing but its result.
