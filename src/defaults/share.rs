@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use ir::loops::walk::{StmtNo, walk};
-use ir::loops::{BufferId, Nest, Stmt};
+use ir::loops::{Nest, Stmt};
 use isel_thumb2::emit::Names;
 use isel_thumb2::layer;
 use isel_thumb2::select::{Member, Offsets};
@@ -161,11 +161,10 @@ impl Sharing<'_> {
     }
 
     fn found_cost(&self, layers: &[usize]) -> Option<Cost> {
-        let offsets: Vec<Offsets> =
-            layers.iter().enumerate().map(|(at, layer)| self.offsets(*layer, at)).collect();
         let mut nests: Vec<Nest> = layers.iter().map(|layer| self.nests[layer].1.clone()).collect();
         let grown = common_types(&mut nests.iter_mut().collect::<Vec<_>>());
         nests.iter_mut().try_for_each(legalize).ok()?;
+        let offsets: Vec<Offsets> = nests.iter().enumerate().map(|(at, nest)| offsets(nest, at)).collect();
         let members: Vec<Member> =
             nests.iter().zip(&offsets).map(|(nest, offsets)| Member { nest, offsets }).collect();
         let names = Names { symbol: String::new(), constant: &|_| String::new(), line: &|_| 0 };
@@ -180,12 +179,12 @@ impl Sharing<'_> {
         }
         Some(cost)
     }
+}
 
-    /// Places for the buffers of a layer that differ from those of the other ones, as they do in the end.
-    fn offsets(&self, layer: usize, at: usize) -> BTreeMap<BufferId, u32> {
-        let start = super::price::ALIGN * at as u32;
-        apart(self.nests[&layer].1).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
-    }
+/// Places for the buffers of a layer that differ from those of the other ones, as they do in the end.
+fn offsets(nest: &Nest, at: usize) -> Offsets {
+    let start = super::price::ALIGN * at as u32;
+    apart(nest).into_iter().map(|(buffer, offset)| (buffer, start + offset)).collect()
 }
 
 /// The extents of the loops of a nest, those of sums first: how often they run says most of where they go.
