@@ -240,10 +240,10 @@ fn paired(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
 /// The same with pairs of weights as bytes, some of them 256 times those.
 fn narrowed(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     let mut steps = paired(nest, rng);
-    if !steps.is_empty() {
+    let axes = loops(nest);
+    if !steps.is_empty() && !axes.is_empty() {
         let is_weights = |buffer: &&Buffer| buffer.is_const() && buffer.elem == Ty::I8;
         let weights = nest.buffers.iter().filter(is_weights);
-        let axes = loops(nest);
         let at = format!("tight at {}", nest.vars[rng.of(&axes).var.idx()]);
         let way = rng.of(&["", "tight", &at]);
         let scaled = rng.pick(0, 1) == 1;
