@@ -45,22 +45,22 @@ pub struct Order {
     n_vars: usize,
 }
 
-/// When the bytes of a buffer are touched.
+/// When the bytes of a buffer are touched. So many of them as all accesses begin and end at multiples of are one grain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Touches {
-    /// By byte: the first store.
+struct Touches {
+    /// Bytes of a grain.
+    grain: usize,
+    /// By grain: the first store.
     first_store: Vec<u32>,
-    /// By byte: the tick behind the last load or store.
+    /// By grain: the tick behind the last load or store.
     left: Vec<u32>,
 }
 
-/// When as many bytes of a buffer are left as are before one, that included.
-struct Ends {
-    /// The first bytes, by the last of them.
-    first: Vec<u32>,
-    /// The last bytes, the last one first.
-    last: Vec<u32>,
-}
+/// Bytes of a buffer and ticks that ascend with them: of all bytes those that say where it may lie.
+type Profile = Vec<(i64, u32)>;
+
+/// Both profiles of a buffer: from its first byte on, and from its last one on in a mirror.
+struct Profiles([Profile; 2]);
 
 impl Distances {
     /// Where two buffers of these sizes have no byte in common.
@@ -89,10 +89,13 @@ impl Order {
     /// find out.
     pub fn distances(&self, pairs: &[(usize, usize)]) -> Option<Vec<Distances>> {
         let touches = Touches::of(self)?;
-        let mut ends = BTreeMap::new();
-        let mut distances = |(left, comes): &(usize, usize)| {
-            let ends = ends.entry(*left).or_insert_with(|| Ends::of(&touches[*left]));
-            touches[*left].distances(ends, &touches[*comes])
+        let (mut left, mut stored) = (BTreeMap::new(), BTreeMap::new());
+        let mut distances = |(leaves, comes): &(usize, usize)| {
+            let leaves =
+                (&touches[*leaves], &*left.entry(*leaves).or_insert_with(|| touches[*leaves].left()));
+            let comes =
+                (&touches[*comes], &*stored.entry(*comes).or_insert_with(|| touches[*comes].stored()));
+            distances(leaves, comes)
         };
         Some(pairs.iter().map(&mut distances).collect())
     }
@@ -111,71 +114,106 @@ pub fn number(nest: &Nest, buffer: BufferId) -> usize {
 impl Touches {
     /// Those of each buffer; `None` where that takes too long to find out.
     fn of(order: &Order) -> Option<Vec<Touches>> {
-        let untouched = |bytes: &usize| Touches { first_store: vec![NEVER; *bytes], left: vec![0; *bytes] };
-        let touches = order.bytes.iter().map(untouched).collect();
+        let mut grains = order.bytes.clone();
+        order.nodes.iter().for_each(|node| node.limit(&mut grains));
+        let touches = order.bytes.iter().zip(grains).map(|(bytes, grain)| Touches::none(*bytes, grain));
+        let touches = touches.collect();
         let mut walk = Walk { values: vec![0; order.n_vars], clock: 0, marks_left: MAX_MARKS, touches };
         walk.nodes(&order.nodes)?;
         Some(walk.touches)
     }
 
-    /// The distances at which `comes` may lie on this one, which has these ends.
-    fn distances(&self, ends: &Ends, comes: &Touches) -> Distances {
-        let (left, first_store) = (&self.left, &comes.first_store);
-        let (n_left, n_comes) = (left.len() as i64, first_store.len() as i64);
-        let up_to = up_to(&ends.first, first_store.iter());
-        // In a mirror the last bytes are the first ones.
-        let from = n_left - n_comes - self::up_to(&ends.last, first_store.iter().rev());
-        let mut single = vec![0, n_left - n_comes];
-        single.dedup();
-        single.retain(|distance| up_to < *distance && *distance < from && self.is_free(comes, *distance));
-        Distances { up_to, from, single }
+    /// Those of a buffer that nobody touches.
+    fn none(bytes: usize, grain: usize) -> Self {
+        let grain = grain.max(1);
+        let grains = bytes / grain;
+        Self { grain, first_store: vec![NEVER; grains], left: vec![0; grains] }
+    }
+
+    fn bytes(&self) -> i64 {
+        (self.left.len() * self.grain) as i64
+    }
+
+    /// For how many of the first bytes the last of the ticks that they are left at is how late.
+    fn left(&self) -> Profiles {
+        Profiles([rises(self.grain, self.left.iter()), rises(self.grain, self.left.iter().rev())])
+    }
+
+    /// The bytes that are stored to before all behind them.
+    fn stored(&self) -> Profiles {
+        let mirrored = falls(self.grain, self.first_store.iter());
+        let falls = falls(self.grain, self.first_store.iter().rev());
+        let end = self.bytes() - 1;
+        let from_first =
+            |falls: Profile| falls.into_iter().rev().map(|(at, tick)| (end - at, tick)).collect();
+        Profiles([falls, mirrored].map(from_first))
     }
 
     /// Whether every byte in common is left before it is written.
     fn is_free(&self, comes: &Touches, distance: i64) -> bool {
-        let from = distance.max(0);
-        let to = (self.left.len() as i64).min(distance + comes.first_store.len() as i64);
-        (from..to).all(|at| self.left[at as usize] <= comes.first_store[(at - distance) as usize])
+        let (mut at, to) = (distance.max(0), self.bytes().min(distance + comes.bytes()));
+        let (ours, theirs) = (self.grain as i64, comes.grain as i64);
+        while at < to {
+            let (left, stored) = (at / ours, (at - distance) / theirs);
+            if self.left[left as usize] > comes.first_store[stored as usize] {
+                return false;
+            }
+            at = ((left + 1) * ours).min((stored + 1) * theirs + distance);
+        }
+        true
     }
 }
 
-impl Ends {
-    fn of(touches: &Touches) -> Self {
-        Self { first: latest(touches.left.iter()), last: latest(touches.left.iter().rev()) }
-    }
+/// The distances at which the second buffer may lie on the first.
+fn distances((left, ends): (&Touches, &Profiles), (comes, starts): (&Touches, &Profiles)) -> Distances {
+    let (n_left, n_comes) = (left.bytes(), comes.bytes());
+    let [forward, mirrored] = [0, 1].map(|way| up_to(n_left, &ends.0[way], &starts.0[way]));
+    let (up_to, from) = (forward, n_left - n_comes - mirrored);
+    let mut single = vec![0, n_left - n_comes];
+    single.dedup();
+    single.retain(|distance| up_to < *distance && *distance < from && left.is_free(comes, *distance));
+    Distances { up_to, from, single }
 }
 
-/// The greatest of all ticks so far, for each.
-fn latest<'a>(left: impl Iterator<Item = &'a u32>) -> Vec<u32> {
-    let so_far = |latest: &mut u32, tick: &u32| {
-        *latest = (*latest).max(*tick);
-        Some(*latest)
+/// The first bytes of grains with a later tick than all before, each with that tick.
+fn rises<'a>(grain: usize, ticks: impl Iterator<Item = &'a u32>) -> Profile {
+    let mut latest = 0;
+    let rise = |(at, tick): (i64, &u32)| {
+        let rises = *tick > latest;
+        latest = latest.max(*tick);
+        rises.then_some((at * grain as i64, *tick))
     };
-    left.scan(0, so_far).collect()
+    (0..).zip(ticks).filter_map(rise).collect()
 }
 
-/// The greatest distance that is fine together with all smaller ones, of a buffer by when each byte and all before it are left.
-fn up_to<'a>(all_left: &[u32], first_store: impl Iterator<Item = &'a u32>) -> i64 {
-    let Some(last) = all_left.len().checked_sub(1) else { return 0 };
-    let mut least = None;
-    let mut look = |at: i64, tick: u32| {
+/// The first bytes of grains with an earlier tick than all before, each with that tick.
+fn falls<'a>(grain: usize, ticks: impl Iterator<Item = &'a u32>) -> Profile {
+    let mut earliest = NEVER;
+    let fall = |(at, tick): (i64, &u32)| {
+        let falls = *tick < earliest;
+        earliest = earliest.min(*tick);
+        falls.then_some((at * grain as i64, *tick))
+    };
+    (0..).zip(ticks).filter_map(fall).collect()
+}
+
+/// The greatest distance that is fine together with all smaller ones, of a buffer of so many bytes by when its first ones are left.
+fn up_to(bytes: i64, left: &[(i64, u32)], stored: &[(i64, u32)]) -> i64 {
+    let mut later = left.iter().peekable();
+    let limit = |(at, tick): &(i64, u32)| {
+        while later.next_if(|(_, left)| left <= tick).is_some() {}
         // Byte `at` may lie on those bytes that are left with all before them, and further back.
-        let limit = least.map_or(last as i64, |least: i64| least + at);
-        if limit >= 0 && all_left[last.min(limit as usize)] > tick {
-            least = Some(all_left.partition_point(|left| *left <= tick) as i64 - 1 - at);
-        }
+        later.peek().map(|(first, _)| first - 1 - at)
     };
-    let mut now = None;
-    for (at, tick) in (0..).zip(first_store) {
-        // Of bytes with one tick the last says the most.
-        if let Some((at, before)) = now.replace((at, *tick))
-            && before != *tick
-        {
-            look(at, before);
-        }
+    stored.iter().filter_map(limit).min().unwrap_or(bytes)
+}
+
+/// The greatest common divisor.
+fn common_divisor(mut a: usize, mut b: usize) -> usize {
+    while b > 0 {
+        (a, b) = (b, a % b);
     }
-    now.into_iter().for_each(|(at, tick)| look(at, tick));
-    least.unwrap_or(all_left.len() as i64)
+    a
 }
 
 /// A step of the walk: statements that are one tick, or a loop around several.
@@ -222,9 +260,30 @@ impl Sweep {
         let affine = affine.map(|terms| (base.constant, terms));
         Self { buffer, stores, base, affine, runs }
     }
+
+    /// The greatest divisor of a grain at whose multiples all of it begins and ends.
+    fn grain(&self, grain: usize) -> usize {
+        let Some((constant, terms)) = &self.affine else { return 1 };
+        let ends = self.runs.iter().flat_map(|(from, to)| [*from, *to]);
+        let numbers = ends.chain([*constant]).chain(terms.iter().map(|(by, _)| *by));
+        numbers.fold(grain, |grain, number| common_divisor(grain, number.unsigned_abs() as usize))
+    }
 }
 
 impl Node<Sweep> {
+    /// Makes the grains of the buffers so fine that all accesses begin and end at their multiples.
+    fn limit(&self, grains: &mut [usize]) {
+        match self {
+            Node::For(_, _, body) => body.iter().for_each(|node| node.limit(grains)),
+            Node::Tick(sweeps) => {
+                for sweep in sweeps {
+                    let grain = &mut grains[sweep.buffer.idx()];
+                    *grain = sweep.grain(*grain);
+                }
+            }
+        }
+    }
+
     /// The same with numbers that do not depend on what else the nest has.
     fn numbered(self, nest: &Nest, vars: &mut BTreeMap<VarId, VarId>) -> Self {
         match self {
@@ -464,11 +523,11 @@ impl Walk {
             }
             None => sweep.base.eval(&|var| self.values[var.idx()]),
         };
-        let Touches { first_store, left } = &mut self.touches[sweep.buffer.idx()];
-        let end = left.len() as i64;
+        let Touches { grain, first_store, left } = &mut self.touches[sweep.buffer.idx()];
+        let (end, grain) = (left.len() as i64, *grain as i64);
+        let grains = |byte: i64| byte.div_euclid(grain).clamp(0, end) as usize;
         for (from, to) in &sweep.runs {
-            // Loads may leave the buffer for junk.
-            let range = (base + from).clamp(0, end) as usize..(base + to).clamp(0, end) as usize;
+            let range = grains(base + from)..grains(base + to); // Loads may leave the buffer for junk.
             left[range.clone()].fill(self.clock + 1);
             if sweep.stores {
                 first_store[range].iter_mut().for_each(|tick| *tick = (*tick).min(self.clock));
@@ -480,7 +539,6 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
-    use ir::loops::Buffer;
     use ir::loops::text::parse_nest;
     use proptest::prelude::*;
 
@@ -542,7 +600,7 @@ mod tests {
     }
 
     fn distances_of(left: &Touches, comes: &Touches) -> Distances {
-        left.distances(&Ends::of(left), comes)
+        super::distances((left, &left.left()), (comes, &comes.stored()))
     }
 
     fn touches(nest: &Nest) -> Vec<Touches> {
@@ -551,11 +609,7 @@ mod tests {
 
     /// Every load and store with its time, one by one.
     fn traced(nest: &Nest) -> Vec<Touches> {
-        let untouched = |buffer: &Buffer| Touches {
-            first_store: vec![NEVER; buffer.bytes()],
-            left: vec![0; buffer.bytes()],
-        };
-        let touches = nest.buffers.iter().map(untouched).collect();
+        let touches = nest.buffers.iter().map(|buffer| Touches::none(buffer.bytes(), 1)).collect();
         let mut walk = Walk { values: vec![0; nest.vars.len()], clock: 0, marks_left: usize::MAX, touches };
         trace(nest, &nest.body, &mut walk);
         walk.touches
@@ -598,14 +652,17 @@ mod tests {
             (rows, columns) in (-2i64..3, -2i64..3),
             (across, along) in (-2i64..3, 0i64..3),
             is_early in any::<bool>(),
+            (bytes_read, bytes_written) in (0u32..2, 0u32..2),
         ) {
+            let (read, written) = (1 << bytes_read, 1 << bytes_written);
+            let (x, y) = (8 * read, 8 * written);
             let term = |by: i64, var: &str| format!("{} {}*{var}", if by < 0 { '-' } else { '+' }, by.abs());
             let at = |a: i64, b: i64| format!("12 {} {}", term(a, "i"), term(b, "j"));
             let (load, store) = (at(rows, columns), at(across, along));
             let staged = format!("for j in 0..{inner} {{ s[j] = x[{load}] }}");
             let text = format!(
-                "loops @f(x: i8[32], y: i8[32]) {{
-                   scratch s: i8[8]
+                "loops @f(x: i{x}[32], y: i{y}[32]) {{
+                   scratch s: i{x}[8]
                    {}
                    for i in 0..{outer} {{
                      {}
@@ -619,10 +676,10 @@ mod tests {
             let (quick, slow) = (touches(&nest), traced(&nest));
             let found = distances_of(&quick[0], &quick[1]);
             let lost = |distance: i64| !slow[0].is_free(&slow[1], distance);
-            for distance in -40..40 {
+            for distance in -80..80 {
                 prop_assert!(!found.allow(distance) || !lost(distance), "{distance}: {found:?}\n{text}");
             }
-            prop_assert!(found.up_to == 32 || found.up_to >= found.from || lost(found.up_to + 1), "{found:?}\n{text}");
+            prop_assert!(found.up_to == 32 * read || found.up_to >= found.from || lost(found.up_to + 1), "{found:?}\n{text}");
             prop_assert_eq!(found.allow(0), !lost(0));
         }
     }
