@@ -532,50 +532,133 @@ impl Wanted {
                 nearest.chain(farther).map(|by| middle + by).filter(|m| *m > 0).collect()
             }
         };
-        near.into_iter().filter(|m| multipliers(base).contains(m)).find_map(|m| {
+        let mut possible = multipliers(base);
+        let mut strict = Vec::new();
+        near.into_iter().find_map(|m| {
+            if !possible.contains(&m) {
+                return None;
+            }
             let ways = Ways { shape, shift, sign, m };
-            let interval = self.offsets(&ways, clamp)?;
-            let is_proven = |constants: &Constants| {
-                Form { shape, constants: *constants, factor: self.factor }.is_proven(&self.steps, clamp)
-            };
-            ways.split(interval, split, self.start).into_iter().find(is_proven)
+            match self.offsets(&ways, clamp, split, &mut strict) {
+                Ok(interval) => {
+                    let is_proven = |constants: &Constants| {
+                        Form { shape, constants: *constants, factor: self.factor }
+                            .is_proven(&self.steps, clamp)
+                    };
+                    ways.split(interval?, split, self.start).into_iter().find(is_proven)
+                }
+                Err(Missed::TooSteepBy(by)) => {
+                    possible.end = m - by + 1;
+                    None
+                }
+                Err(Missed::TooFlatBy(by)) => {
+                    possible.start = m + by;
+                    None
+                }
+            }
         })
     }
 
-    /// The least and the greatest whole offset for which the form passes every value at the right place.
+    /// The least and the greatest whole offset for which the form passes every value at the right place; `None` where it is seen early that
+    /// none of them can be split. `strict` has the limits that were the strictest for other multipliers, and gets those for this one.
     ///
     /// The sign is taken where the accumulator is negative; `x` may turn negative elsewhere, which the proof then looks at.
-    fn offsets(&self, ways: &Ways, (min, max): (i32, i32)) -> Option<(i128, i128)> {
-        let shape = ways.shape;
-        let unit = 32 + ways.shift;
-        let (slope, sign) = (self.factor(shape.left) * ways.m, i128::from(ways.sign) * WORD);
-        let product = |a: i32| {
-            let sign = if a < 0 { sign } else { 0 };
-            let round = i128::from(shape.rounds) << 31;
-            slope * i128::from(a) - sign + round
-        };
-        let (mut low, mut high) = (-(1i128 << 80), 1i128 << 80);
-        // A slope that is not the right one is seen at the ends: the last comes first.
+    fn offsets(
+        &self,
+        ways: &Ways,
+        clamp: (i32, i32),
+        split: Split,
+        strict: &mut Vec<Limit>,
+    ) -> Result<Option<(i128, i128)>, Missed> {
+        let (interval, _) = self.interval(ways, strict.iter().copied())?;
+        if ways.is_rigid(split) && ways.split(interval, split, self.start).is_empty() {
+            return Ok(None);
+        }
+        match self.interval(ways, self.limits(ways.shape, clamp)) {
+            Ok((interval, strictest)) => {
+                let new: Vec<Limit> = strictest.into_iter().filter(|limit| !strict.contains(limit)).collect();
+                strict.extend(new);
+                Ok(Some(interval))
+            }
+            Err(missed) => Err(missed),
+        }
+    }
+
+    /// What an offset has to keep to, first what is hard to keep to.
+    fn limits(&self, shape: Shape, (min, max): (i32, i32)) -> impl Iterator<Item = Limit> {
         let thresholds = &self.steps.thresholds;
+        // A slope that is not the right one is seen at the ends: the last comes first.
         let ends = thresholds.first().into_iter().chain(thresholds.last());
-        for (v, a) in ends.chain(thresholds) {
-            let v = i128::from(*v) << unit;
-            low = low.max(v - product(*a));
-            high = high.min(v - 1 - product(a - 1));
-            if low > high {
-                return None;
+        let passed = ends.chain(thresholds).flat_map(|(v, a)| [Limit::From(*v, *a), Limit::Below(*v, a - 1)]);
+        let (from, to) = self.steps.range;
+        let (first, last) = (self.steps.first, self.steps.last());
+        let begins = (first > shape.limits.0.max(min)).then_some(Limit::From(first, from));
+        let ends = (last < shape.limits.1.min(max)).then_some(Limit::Below(last + 1, to));
+        passed.chain(begins).chain(ends)
+    }
+
+    /// The least and the greatest offset within limits, and the strictest limits.
+    fn interval(
+        &self,
+        ways: &Ways,
+        limits: impl Iterator<Item = Limit>,
+    ) -> Result<((i128, i128), [Limit; 2]), Missed> {
+        let unit = 32 + ways.shift;
+        let (slope, sign) = (self.factor(ways.shape.left) * ways.m, i128::from(ways.sign) * WORD);
+        let round = i128::from(ways.shape.rounds) << 31;
+        let offset = |v: i32, a: i32| {
+            let sign = if a < 0 { sign } else { 0 };
+            (i128::from(v) << unit) - (slope * i128::from(a) - sign + round)
+        };
+        let mut low = (-(1i128 << 80), Limit::From(0, 0));
+        let mut high = (1i128 << 80, Limit::Below(0, 0));
+        for limit in limits {
+            match limit {
+                Limit::From(v, a) => low = low.max((offset(v, a), limit)),
+                Limit::Below(v, a) => high = high.min((offset(v, a) - 1, limit)),
+            }
+            if low.0 > high.0 {
+                let apart = i128::from(high.1.accumulator()) - i128::from(low.1.accumulator());
+                return Err(Missed::of(low.0 - high.0, self.factor(ways.shape.left) * apart));
             }
         }
-        let least = shape.limits.0.max(min);
-        let greatest = shape.limits.1.min(max);
-        if self.steps.first > least {
-            low = low.max((i128::from(self.steps.first) << unit) - product(self.steps.range.0));
+        Ok(((low.0, high.0), [low.1, high.1]))
+    }
+}
+
+/// What a form does at an accumulator, in units of its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    /// It is at least this number at this accumulator.
+    From(i32, i32),
+    /// It is less.
+    Below(i32, i32),
+}
+
+impl Limit {
+    fn accumulator(self) -> i32 {
+        match self {
+            Limit::From(_, a) | Limit::Below(_, a) => a,
         }
-        if self.steps.last() < greatest {
-            let above = i128::from(self.steps.last()) + 1;
-            high = high.min((above << unit) - 1 - product(self.steps.range.1));
+    }
+}
+
+/// Why a multiplier leaves no offset.
+enum Missed {
+    /// This multiplier less so much may do, none between.
+    TooSteepBy(i128),
+    /// This multiplier and so much may do, none between.
+    TooFlatBy(i128),
+}
+
+impl Missed {
+    /// What is above another number by `excess`, and rises by `slope` against it with each multiplier.
+    fn of(excess: i128, slope: i128) -> Self {
+        match slope {
+            0 => Missed::TooSteepBy(WORD), // No multiplier helps.
+            1.. => Missed::TooSteepBy(ceil(excess, slope)),
+            _ => Missed::TooFlatBy(ceil(excess, -slope)),
         }
-        (low <= high).then_some((low, high))
     }
 }
 
@@ -610,6 +693,11 @@ struct Ways {
 }
 
 impl Ways {
+    /// Whether all offsets of an interval are split alike, so that where a wider one has none this one has none.
+    fn is_rigid(&self, split: Split) -> bool {
+        matches!((self.shape.base, split), (Base::Zero | Base::Itself, _) | (_, Split::High(_)))
+    }
+
     /// The ways to write a whole offset of the interval as `D m + 2^32 C`, the best first.
     fn split(&self, (low, high): (i128, i128), split: Split, start: Option<i32>) -> Vec<Constants> {
         let half = if self.shape.base == Base::HalfSign { i128::from(self.sign >> 1) * WORD } else { 0 };
