@@ -50,10 +50,18 @@ pub struct Order {
 struct Touches {
     /// Bytes of a grain.
     grain: usize,
-    /// By grain: the first store.
+    grains: usize,
+    /// By grain: the first store; nothing where nobody asks.
     first_store: Vec<u32>,
-    /// By grain: the tick behind the last load or store.
+    /// By grain: the tick behind the last load or store; nothing where nobody asks.
     left: Vec<u32>,
+}
+
+/// What is kept of when the bytes of a buffer are touched.
+#[derive(Clone, Copy)]
+struct Kept {
+    first_store: bool,
+    left: bool,
 }
 
 /// Bytes of a buffer and ticks that ascend with them: of all bytes those that say where it may lie.
@@ -88,7 +96,10 @@ impl Order {
     /// The distances at which the second buffer of each pair may lie on the first, by [`number`]; `None` where that takes too long to
     /// find out.
     pub fn distances(&self, pairs: &[(usize, usize)]) -> Option<Vec<Distances>> {
-        let touches = Touches::of(self)?;
+        let touches = Touches::of(self, |buffer| Kept {
+            first_store: pairs.iter().any(|(_, comes)| *comes == buffer),
+            left: pairs.iter().any(|(leaves, _)| *leaves == buffer),
+        })?;
         let (mut left, mut stored) = (BTreeMap::new(), BTreeMap::new());
         let mut distances = |(leaves, comes): &(usize, usize)| {
             let leaves =
@@ -112,26 +123,28 @@ pub fn number(nest: &Nest, buffer: BufferId) -> usize {
 }
 
 impl Touches {
-    /// Those of each buffer; `None` where that takes too long to find out.
-    fn of(order: &Order) -> Option<Vec<Touches>> {
+    /// Those of each buffer as far as they are kept; `None` where that takes too long to find out.
+    fn of(order: &Order, kept: impl Fn(usize) -> Kept) -> Option<Vec<Touches>> {
         let mut grains = order.bytes.clone();
         order.nodes.iter().for_each(|node| node.limit(&mut grains));
-        let touches = order.bytes.iter().zip(grains).map(|(bytes, grain)| Touches::none(*bytes, grain));
-        let touches = touches.collect();
+        let nodes: Vec<Node<Sweep>> = order.nodes.iter().map(|node| node.in_grains(&grains)).collect();
+        let none = |buffer: usize| Touches::none(order.bytes[buffer], grains[buffer], kept(buffer));
+        let touches = (0..grains.len()).map(none).collect();
         let mut walk = Walk { values: vec![0; order.n_vars], clock: 0, marks_left: MAX_MARKS, touches };
-        walk.nodes(&order.nodes)?;
+        walk.nodes(&nodes)?;
         Some(walk.touches)
     }
 
     /// Those of a buffer that nobody touches.
-    fn none(bytes: usize, grain: usize) -> Self {
+    fn none(bytes: usize, grain: usize, kept: Kept) -> Self {
         let grain = grain.max(1);
         let grains = bytes / grain;
-        Self { grain, first_store: vec![NEVER; grains], left: vec![0; grains] }
+        let ticks = |is_kept: bool, tick: u32| if is_kept { vec![tick; grains] } else { Vec::new() };
+        Self { grain, grains, first_store: ticks(kept.first_store, NEVER), left: ticks(kept.left, 0) }
     }
 
     fn bytes(&self) -> i64 {
-        (self.left.len() * self.grain) as i64
+        (self.grains * self.grain) as i64
     }
 
     /// For how many of the first bytes the last of the ticks that they are left at is how late.
@@ -261,6 +274,18 @@ impl Sweep {
         Self { buffer, stores, base, affine, runs }
     }
 
+    /// The same with places counted in grains that divide them.
+    fn in_grains(&self, grain: usize) -> Self {
+        let mut sweep = self.clone();
+        let grain = grain.max(1) as i64;
+        if let Some((constant, terms)) = &mut sweep.affine {
+            *constant /= grain;
+            terms.iter_mut().for_each(|(by, _)| *by /= grain);
+        }
+        sweep.runs.iter_mut().for_each(|(from, to)| (*from, *to) = (*from / grain, *to / grain));
+        sweep
+    }
+
     /// The greatest divisor of a grain at whose multiples all of it begins and ends.
     fn grain(&self, grain: usize) -> usize {
         let Some((constant, terms)) = &self.affine else { return 1 };
@@ -280,6 +305,18 @@ impl Node<Sweep> {
                     let grain = &mut grains[sweep.buffer.idx()];
                     *grain = sweep.grain(*grain);
                 }
+            }
+        }
+    }
+
+    /// The same with places counted in grains.
+    fn in_grains(&self, grains: &[usize]) -> Self {
+        match self {
+            Node::For(var, extent, body) => {
+                Node::For(*var, *extent, body.iter().map(|node| node.in_grains(grains)).collect())
+            }
+            Node::Tick(sweeps) => {
+                Node::Tick(sweeps.iter().map(|sweep| sweep.in_grains(grains[sweep.buffer.idx()])).collect())
             }
         }
     }
@@ -523,13 +560,18 @@ impl Walk {
             }
             None => sweep.base.eval(&|var| self.values[var.idx()]),
         };
-        let Touches { grain, first_store, left } = &mut self.touches[sweep.buffer.idx()];
-        let (end, grain) = (left.len() as i64, *grain as i64);
-        let grains = |byte: i64| byte.div_euclid(grain).clamp(0, end) as usize;
+        let Touches { grains, first_store, left, .. } = &mut self.touches[sweep.buffer.idx()];
+        if left.is_empty() && (first_store.is_empty() || !sweep.stores) {
+            return Some(());
+        }
+        let end = *grains as i64;
+        let grain = |at: i64| at.clamp(0, end) as usize;
         for (from, to) in &sweep.runs {
-            let range = grains(base + from)..grains(base + to); // Loads may leave the buffer for junk.
-            left[range.clone()].fill(self.clock + 1);
-            if sweep.stores {
+            let range = grain(base + from)..grain(base + to); // Loads may leave the buffer for junk.
+            if !left.is_empty() {
+                left[range.clone()].fill(self.clock + 1);
+            }
+            if sweep.stores && !first_store.is_empty() {
                 first_store[range].iter_mut().for_each(|tick| *tick = (*tick).min(self.clock));
             }
         }
@@ -543,6 +585,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const ALL: Kept = Kept { first_store: true, left: true };
 
     /// The distances between `x`, which is read, and `y`, which is written.
     fn distances(text: &str) -> Distances {
@@ -604,12 +648,12 @@ mod tests {
     }
 
     fn touches(nest: &Nest) -> Vec<Touches> {
-        Order::of(nest).and_then(|order| Touches::of(&order)).expect("it is short")
+        Order::of(nest).and_then(|order| Touches::of(&order, |_| ALL)).expect("it is short")
     }
 
     /// Every load and store with its time, one by one.
     fn traced(nest: &Nest) -> Vec<Touches> {
-        let touches = nest.buffers.iter().map(|buffer| Touches::none(buffer.bytes(), 1)).collect();
+        let touches = nest.buffers.iter().map(|buffer| Touches::none(buffer.bytes(), 1, ALL)).collect();
         let mut walk = Walk { values: vec![0; nest.vars.len()], clock: 0, marks_left: usize::MAX, touches };
         trace(nest, &nest.body, &mut walk);
         walk.touches

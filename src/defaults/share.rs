@@ -90,7 +90,7 @@ impl Sharing<'_> {
     /// The groups among layers; `kinds` are those of one form. Groups of a kind whose numbers differ least merge for as long as that
     /// pays, those first that cost the fewest cycles for each byte.
     pub fn groups(&self, kinds: Vec<Vec<usize>>) -> Groups {
-        let mut kinds: Vec<Vec<Group>> = kinds.into_iter().map(|kind| self.alone(kind)).collect();
+        let mut kinds: Vec<Vec<Group>> = kinds.into_par_iter().map(|kind| self.alone(kind)).collect();
         let mut spare = self.spare;
         loop {
             let bytes = kinds.iter().flatten().map(|group| group.cost.bytes).sum();

@@ -3,6 +3,7 @@
 
 use ir::diag::Diagnostic;
 use ir::loops::{Lifetime, Nest, Program};
+use rayon::prelude::*;
 
 use super::Traits;
 use super::shape::SumOfProducts;
@@ -59,8 +60,8 @@ pub fn formats(program: &Program, traits: &Traits) -> Vec<Format> {
     if !traits.dual_mac {
         return Vec::new();
     }
-    let mut formats: Vec<Format> =
-        (0..program.tensors.len()).filter_map(|tensor| format_of(program, tensor)).collect();
+    let tensors = (0..program.tensors.len()).into_par_iter();
+    let mut formats: Vec<Format> = tensors.filter_map(|tensor| format_of(program, tensor)).collect();
     formats.sort_by_key(|format| std::cmp::Reverse(format.gain)); // Stable: in the order of the tensors where they gain the same.
     formats
 }
