@@ -79,6 +79,7 @@ impl Pricer {
 
     fn exact(&self, mut drafts: Vec<(Price, Draft)>) -> Vec<(Price, Draft)> {
         let estimates: Vec<u64> = drafts.iter().map(|(price, _)| price.cycles).collect();
+        let mut is_estimate = vec![true; drafts.len()];
         for (before, percent) in CLOSE_BY_PERCENT.iter().enumerate() {
             let prices: Vec<Price> = drafts.iter().map(|(price, _)| *price).collect();
             let fastest = fastest(&drafts);
@@ -87,16 +88,19 @@ impl Pricer {
             let is_close = |price: &Price| {
                 is_within(price, *percent) || is_within(price, CLOSE_BY_PERCENT[0]) && is_small(price)
             };
-            let close = drafts.par_iter_mut().filter(|(price, _)| is_close(price));
-            close.for_each(|(price, draft)| *price = self.refined(*price, draft, before + 1));
+            let close = drafts.par_iter_mut().zip(&mut is_estimate).filter(|((price, _), _)| is_close(price));
+            close.for_each(|((price, draft), is_estimate)| {
+                *price = self.refined(*price, draft, before + 1);
+                *is_estimate = false;
+            });
         }
         // Estimates are too high; those that nothing better is known of are off by as much as that of the fastest, more or less.
         let fastest = drafts.iter().zip(&estimates).min_by_key(|((price, _), _)| price.cycles);
         let Some((exact, estimate)) = fastest.map(|((price, _), estimate)| (price.cycles, *estimate)) else {
             return drafts;
         };
-        for ((price, _), before) in drafts.iter_mut().zip(&estimates) {
-            if price.cycles == *before && *before > exact {
+        for (((price, _), before), is_estimate) in drafts.iter_mut().zip(&estimates).zip(is_estimate) {
+            if is_estimate && *before > exact {
                 price.cycles = exact.max(before * exact.min(estimate) / estimate.max(1));
             }
         }

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use super::choose::Body;
 use super::price::{Pricer, apart};
 
-/// What sharing may cost at most where bytes are not worth more.
-const SLOWER_BY_PERCENT: u64 = 2;
+/// What sharing may cost all layers together where nobody is short of bytes.
+const SLOWER_BY_PERMILLE: u64 = 10;
 /// Bytes and cycles of what leads a layer to the code that it shares: three instructions.
 const THUNK: (usize, u64) = (12, 6);
 /// Bytes of a parameter.
@@ -79,6 +79,21 @@ struct Merger {
     saved: usize,
 }
 
+/// Cycles that may go.
+#[derive(Clone, Copy)]
+struct Spare {
+    /// Whatever else.
+    anyway: u64,
+    /// While all codes take too many bytes.
+    short: u64,
+}
+
+impl Spare {
+    fn less(self, cycles: u64) -> Self {
+        Self { anyway: self.anyway.saturating_sub(cycles), short: self.short.saturating_sub(cycles) }
+    }
+}
+
 impl Merger {
     /// Cycles for each byte.
     fn price(&self) -> f64 {
@@ -91,15 +106,17 @@ impl Sharing<'_> {
     /// pays, those first that cost the fewest cycles for each byte.
     pub fn groups(&self, kinds: Vec<Vec<usize>>) -> Groups {
         let mut kinds: Vec<Vec<Group>> = kinds.into_par_iter().map(|kind| self.alone(kind)).collect();
-        let mut spare = self.spare;
+        let cycles: u64 = kinds.iter().flatten().map(|group| group.cost.cycles).sum();
+        let mut spare = Spare { anyway: cycles * SLOWER_BY_PERMILLE / 1000, short: self.spare };
         loop {
             let bytes = kinds.iter().flatten().map(|group| group.cost.bytes).sum();
-            let Some(Merger { kind, at, group, slower, .. }) = self.cheapest(&kinds, bytes, spare) else {
+            let is_short = bytes > self.enough;
+            let Some(Merger { kind, at, group, slower, .. }) = self.cheapest(&kinds, is_short, spare) else {
                 let layers = kinds.into_iter().flatten().map(|group| group.layers).collect();
                 return Groups { layers, bytes };
             };
             kinds[kind].splice(at..at + 2, [group]);
-            spare = spare.saturating_sub(slower);
+            spare = spare.less(slower);
         }
     }
 
@@ -111,14 +128,14 @@ impl Sharing<'_> {
     }
 
     /// The merger that pays and costs the fewest cycles for each byte.
-    fn cheapest(&self, kinds: &[Vec<Group>], bytes: usize, spare: u64) -> Option<Merger> {
+    fn cheapest(&self, kinds: &[Vec<Group>], is_short: bool, spare: Spare) -> Option<Merger> {
         let neighbours = |(kind, groups): (usize, &Vec<Group>)| {
             (1..groups.len()).map(move |behind| (kind, behind - 1)).collect::<Vec<_>>()
         };
         let pairs: Vec<(usize, usize)> = kinds.iter().enumerate().flat_map(neighbours).collect();
         let merger = |(kind, at): (usize, usize)| {
             let merger = self.merger(kind, at, [&kinds[kind][at], &kinds[kind][at + 1]])?;
-            self.pays(&merger, bytes, spare).then_some(merger)
+            self.pays(&merger, is_short, spare).then_some(merger)
         };
         let mergers: Vec<Merger> = pairs.into_par_iter().filter_map(merger).collect();
         mergers.into_iter().min_by(|a, b| a.price().total_cmp(&b.price()))
@@ -135,12 +152,10 @@ impl Sharing<'_> {
         (saved > 0).then_some(Merger { kind, at, group: Group { layers, cost }, slower, saved })
     }
 
-    /// Whether a merger takes about as many cycles, or while all codes take too many bytes no more than are spare, or than those are worth.
-    fn pays(&self, merger: &Merger, bytes: usize, spare: u64) -> bool {
-        let Merger { group, slower, .. } = merger;
-        let apart = group.cost.cycles - slower.min(&group.cost.cycles);
-        slower * 100 <= apart * SLOWER_BY_PERCENT
-            || bytes > self.enough && (*slower <= spare || merger.price() <= self.rate)
+    /// Whether a merger costs no more cycles than are spare, or while all codes take too many bytes no more than those are worth.
+    fn pays(&self, merger: &Merger, is_short: bool, spare: Spare) -> bool {
+        let Merger { slower, .. } = merger;
+        *slower <= spare.anyway || is_short && (*slower <= spare.short || merger.price() <= self.rate)
     }
 
     /// What layers cost that share their code, or one with code of its own; `None` where no code can be made.

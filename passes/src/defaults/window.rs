@@ -19,6 +19,15 @@ const LANES: &[u32] = &[4, 6, 8];
 /// Channels that are turned into planes at once: the bytes of a word.
 const PLANES: u32 = 4;
 
+/// How weights are stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weights {
+    /// As they are multiplied.
+    Halfwords,
+    /// As small as they can be: what flash is short of.
+    Bytes,
+}
+
 /// What a channel keeps in registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
@@ -51,16 +60,10 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
         return Vec::new();
     }
     let mut drafts = Vec::new();
-    let begun =
-        [("auto", false), ("256", true)].map(|(by, is_small)| (rescaled_briefly(begin, &sum, by), is_small));
-    for (begun, is_small) in begun.iter().filter(|_| traits.dual_mac) {
-        for way in ways(&sum).into_iter().filter(|way| !way.by_lines || *is_small && traits.overlapping) {
-            let Ok(draft) = paired(begun.clone(), &sum, &way, traits) else { continue };
-            let steps = draft.extent(&format!("{}.o", sum.data[way.walked].name));
-            let kept =
-                ways_to_keep(&way, steps).into_iter().map(|kept| keep(draft.clone(), &sum, &way, kept));
-            let of_bytes = |draft: Draft| draft.narrowed(&format!(" tight at {}", way.place(&sum)));
-            drafts.extend(kept.filter_map(|draft| if *is_small { of_bytes(draft) } else { Some(draft) }));
+    if traits.dual_mac {
+        drafts = in_pairs(begin, &sum, traits, Weights::Bytes);
+        if drafts.is_empty() || !traits.overlapping {
+            drafts.extend(in_pairs(begin, &sum, traits, Weights::Halfwords));
         }
     }
     for outputs in LANES.iter().filter(|_| traits.dual_mac) {
@@ -69,6 +72,20 @@ pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     }
     if drafts.is_empty() {
         drafts.extend(SINGLE_OUTPUTS.iter().filter_map(|outputs| single(begin, &sum, *outputs, traits).ok()));
+    }
+    drafts
+}
+
+/// Drafts with pairs of products.
+fn in_pairs(begin: &Draft, sum: &SumOfProducts, traits: &Traits, weights: Weights) -> Vec<Draft> {
+    let (begun, mut drafts) = (rescaled_briefly(begin, sum, weights), Vec::new());
+    let is_small = weights == Weights::Bytes;
+    for way in ways(sum).into_iter().filter(|way| !way.by_lines || is_small && traits.overlapping) {
+        let Ok(draft) = paired(begun.clone(), sum, &way, traits) else { continue };
+        let steps = draft.extent(&format!("{}.o", sum.data[way.walked].name));
+        let kept = ways_to_keep(&way, steps).into_iter().map(|kept| keep(draft.clone(), sum, &way, kept));
+        let of_bytes = |draft: Draft| draft.narrowed(&format!(" tight at {}", way.place(sum)));
+        drafts.extend(kept.filter_map(|draft| if is_small { of_bytes(draft) } else { Some(draft) }));
     }
     drafts
 }
@@ -146,8 +163,9 @@ fn ways_to_walk(sum: &SumOfProducts) -> Vec<(u32, usize)> {
 
 /// Rescaling in few operations. A factor in each weight, which is a halfword anyway, leaves one constant to load, where that can be.
 /// Those times 256 can still be stored as bytes.
-fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts, by: &str) -> Draft {
+fn rescaled_briefly(begin: &Draft, sum: &SumOfProducts, weights: Weights) -> Draft {
     let mut draft = begin.clone();
+    let by = if weights == Weights::Bytes { "256" } else { "auto" };
     let scaled = format!("pack {0} i16; scale {0}_packed by {by}; short-requantize", sum.w);
     draft.first_of(&[scaled.as_str(), "short-requantize", "short-requantize any"]);
     draft
