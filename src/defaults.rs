@@ -34,7 +34,7 @@ const FAST: Repeats = Repeats { steps: 16, blocks: 16, copies: 8, overlapping: f
 /// Where flash is short: as much as suits most layers, which then share their code.
 const SMALL: Repeats = Repeats { steps: 4, blocks: 0, copies: 2, overlapping: true };
 /// Between both: sums in full, and one block.
-const MIDDLE: Repeats = Repeats { steps: 16, blocks: 0, copies: 2, overlapping: true };
+const MIDDLE: Repeats = Repeats { steps: 16, blocks: 0, copies: 4, overlapping: true };
 /// The numbers that a channel has in a nest: a bias, a multiplier and a shift.
 const NUMBERS_OF_CHANNEL: usize = 3;
 /// What a model may take where the user sets no budget. A small one gives a little speed for less code. A large one, of whose code most can

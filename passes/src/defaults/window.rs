@@ -14,6 +14,8 @@ const FEW_OUTPUTS: u32 = 4;
 const MANY_OUTPUTS: u32 = 12;
 /// Outputs in a row where products stay single.
 const SINGLE_OUTPUTS: &[u32] = &[4, 3, 2, 1];
+/// How often the steps of copies are repeated in small code: more gain little beside the sums.
+const COPIES_OF_SMALL: u32 = 2;
 /// Outputs of one step where a product of words is four products of bytes.
 const LANES: &[u32] = &[4, 6, 8];
 /// Channels that are turned into planes at once: the bytes of a word.
@@ -56,6 +58,10 @@ const LINES_AT_ONCE: u32 = 3;
 /// The drafts for a window that moves over each channel.
 pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     let Some(sum) = SumOfProducts::of(&begin.nest) else { return Vec::new() };
+    let traits = &Traits {
+        unrolled_copies: if traits.overlapping { COPIES_OF_SMALL } else { traits.unrolled_copies },
+        ..*traits
+    };
     if sum.shared.is_empty() || !sum.weights.is_empty() || sum.data.is_empty() {
         return Vec::new();
     }
