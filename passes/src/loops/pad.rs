@@ -12,14 +12,15 @@
 //!
 //! For depths that pairs and words do not divide. Legal for a loop of sums of products of which one factor is a
 //! constant that the loop moves. What the other factor reads behind its edge does not matter, so it gets
-//! a border; scratch gets more elements instead, which are zero from the start. Scratch that loops around fill bit by bit is refused.
+//! a border; scratch gets more elements instead, which are zero from the start. Scratch that is not complete by then is refused: that
+//! loops around fill bit by bit, or what follows.
 
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
 use ir::loops::walk;
 use ir::loops::{
-    Access, Buffer, BufferId, Expr, Index, Init, Loop, MOST_ITERATIONS, Nest, Prim, Role, Stmt, VarId,
+    Access, Buffer, BufferId, Expr, Index, Init, Loop, MOST_ITERATIONS, Nest, Prim, Role, Stmt, StmtNo, VarId,
 };
 use ir::ty::Ty;
 
@@ -55,7 +56,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
             return Err(cannot.help(format!("legal: multiples of 2 to {MOST_ITERATIONS}")));
         }
     };
-    let filled = filled_meanwhile(nest, axis);
+    let filled = filled_later(nest, axis);
     let mut extents: Extents = loops(nest).into_iter().map(|l| (l.var, l.extent)).collect();
     let mut body = take_body(nest, axis);
     let stored = nest.stored();
@@ -64,7 +65,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let result = products(&mut body, axis, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
         if filled.contains(&x.buffer) {
-            return Err("what it reads is filled while the loops around run; pad before that");
+            return Err("what it reads is filled bit by bit; pad before that");
         }
         let constant = match constants.iter().find(|(access, _)| access == w) {
             Some((_, constant)) => *constant,
@@ -100,19 +101,23 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     Ok(())
 }
 
-/// The buffers of which loops around `axis` fill some more in each iteration: what is behind may not be there yet.
-fn filled_meanwhile(nest: &Nest, axis: VarId) -> Vec<BufferId> {
+/// The buffers that are not complete when the loop over `axis` runs: of which loops around fill some more in each iteration, or what
+/// follows does.
+fn filled_later(nest: &Nest, axis: VarId) -> Vec<BufferId> {
     let mut around = Vec::new();
     find_around(&nest.body, axis, &mut around);
-    let mut filled = Vec::new();
-    nest.walk(&mut |_, stmt| {
-        if let Stmt::Store(access, _) = stmt {
+    let (mut filled, mut is_behind) = (Vec::new(), false);
+    walk::walk(&nest.body, StmtNo(0), &mut |_, stmt| match stmt {
+        Stmt::For(l, _) => is_behind |= l.var == axis,
+        Stmt::Reduce(reduce) => is_behind |= reduce.loops.iter().any(|l| l.var == axis),
+        Stmt::Store(access, _) => {
             let mut used = Vec::new();
             access.index.iter().for_each(|index| index.vars(&mut used));
-            if used.iter().any(|var| around.contains(var)) {
+            if is_behind || used.iter().any(|var| around.contains(var)) {
                 filled.push(access.buffer);
             }
         }
+        Stmt::Let(..) | Stmt::Set(..) => {}
     });
     filled
 }

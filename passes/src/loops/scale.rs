@@ -17,17 +17,15 @@
 //!
 //! Where several reductions read the constant, each gets factors of its own.
 //!
-//! Legal where every step of the sums is a product with an element of the constant, and where `f w` fits in its type and the sum
+//! Legal where every step of the sums, those in reductions inside included, is a product with an element of the constant, and where `f w` fits in its type and the sum
 //! times `f` in a word, by the proven bounds.
-
-use std::collections::BTreeSet;
 
 use ir::diag::Diagnostic;
 use ir::loops::interp::Constants;
 use ir::loops::{Access, Buffer, BufferId, Expr, Index, Init, LocalId, Nest, Prim, Reduce, Role, Stmt};
 use ir::ty::Ty;
 
-use super::edit::{blocks_mut, fresh_name};
+use super::edit::{blocks_mut, fresh_name, visit_local_uses};
 use super::pack::constant;
 use super::short_requantize::{Rescaled, rescaled};
 use super::step::{Arg, StepDef};
@@ -43,6 +41,8 @@ const MOST_FACTOR: i64 = 1 << 10;
 const MOST_POWER: u32 = 8;
 /// Room for the offset of a rescaling in the word of a sum, as a part of it.
 const ROOM: i64 = 2;
+/// Why a reader of the constant does not suit.
+const NO_PRODUCT: &str = "it is read by what is no product in a sum";
 
 /// The step.
 pub const STEP: StepDef = StepDef {
@@ -121,48 +121,40 @@ fn fixed(factor: u32) -> Option<Numbers> {
     i32::try_from(factor).ok().filter(|factor| *factor > 1).map(Numbers::Same)
 }
 
-/// The first sum of products with the constant, if there is one; an error where something else is added to it.
+/// The first sum of products with the constant, if there is one; an error where something else is added to it, or it is used before its
+/// end. Its steps may stand in reductions inside of the one that carries it.
 fn sum_of(nest: &Nest, weights: BufferId) -> Result<Option<Sum>, String> {
-    let mut first: Option<Reduce> = None;
-    ir::loops::walk::walk(&nest.body, ir::loops::StmtNo(0), &mut |_, stmt| {
-        if let Stmt::Reduce(reduce) = stmt
-            && first.is_none()
-            && mentions(&reduce.update, weights)
-            && !has_inner(&reduce.update, weights)
-        {
-            first = Some(reduce.clone());
-        }
-    });
-    let Some(reduce) = first else { return Ok(None) };
+    let Some(first) = first_step(&nest.body, weights, false) else { return Ok(None) };
+    let Stmt::Set(local, ..) = first else { return Err(NO_PRODUCT.into()) };
+    let mut body = nest.body.clone();
+    let reduce = in_reduce_of(&mut body, *local, &mut |reduce| reduce.clone());
+    let mut reduce = reduce.ok_or("no reduction carries its sum")?;
     let mut steps = Vec::new();
     collect(&reduce.update, weights, &mut steps)?;
-    let sums: BTreeSet<LocalId> = steps.iter().map(|(local, ..)| *local).collect();
-    let [local] = sums.into_iter().collect::<Vec<_>>()[..] else {
+    if steps.iter().any(|(to, ..)| to != local) {
         return Err("its products are added to several sums".into());
-    };
+    }
+    let mut n_uses = 0;
+    visit_local_uses(&mut reduce.update, &mut |used, _| n_uses += usize::from(used == *local));
+    // Each step names the sum twice.
+    if steps.is_empty() || n_uses != 2 * steps.len() {
+        return Err("its sum has other terms too".into());
+    }
     let steps = steps.into_iter().map(|(_, at, access)| (at, access)).collect();
-    let sum = Sum { local, steps, reduce: reduce.clone() };
-    let others = all_sets(&reduce.update, local) != sum.steps.len();
-    if others { Err("its sum has other terms too".into()) } else { Ok(Some(sum)) }
+    Ok(Some(Sum { local: *local, steps, reduce }))
 }
 
-/// Whether a reduction inside of the block reads the buffer in its steps.
-fn has_inner(block: &[Stmt], buffer: BufferId) -> bool {
-    let mut found = false;
-    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
-        found |= matches!(stmt, Stmt::Reduce(reduce) if mentions(&reduce.update, buffer));
-    });
-    found
-}
-
-fn mentions(block: &[Stmt], buffer: BufferId) -> bool {
-    let mut found = false;
-    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
-        if let Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) = stmt {
-            found |= reads(value, buffer);
+/// The first statement in the steps of a reduction that reads the buffer.
+fn first_step(block: &[Stmt], buffer: BufferId, in_steps: bool) -> Option<&Stmt> {
+    block.iter().find_map(|stmt| match stmt {
+        Stmt::Let(_, value) | Stmt::Set(_, _, value) | Stmt::Store(_, value) => {
+            (in_steps && reads(value, buffer)).then_some(stmt)
         }
-    });
-    found
+        Stmt::For(_, body) => first_step(body, buffer, in_steps),
+        Stmt::Reduce(reduce) => first_step(&reduce.init, buffer, in_steps)
+            .or_else(|| first_step(&reduce.update, buffer, true))
+            .or_else(|| first_step(&reduce.finish, buffer, in_steps)),
+    })
 }
 
 fn reads(expr: &Expr, buffer: BufferId) -> bool {
@@ -172,15 +164,6 @@ fn reads(expr: &Expr, buffer: BufferId) -> bool {
         Expr::Op { args, .. } => args.iter().any(|arg| reads(arg, buffer)),
         Expr::Int(..) | Expr::Index(_) | Expr::Local(..) => false,
     }
-}
-
-/// Statements that give a register of `local` a value.
-fn all_sets(block: &[Stmt], local: LocalId) -> usize {
-    let mut count = 0;
-    ir::loops::walk::walk(block, ir::loops::StmtNo(0), &mut |_, stmt| {
-        count += usize::from(matches!(stmt, Stmt::Set(to, ..) if *to == local));
-    });
-    count
 }
 
 /// Every product with the constant, with the sum that it is added to.
@@ -193,12 +176,11 @@ fn collect(
         match stmt {
             Stmt::Set(local, at, value) if reads(value, weights) => {
                 let itself = Expr::Local(*local, at.clone());
-                let access =
-                    product(value, &itself, weights).ok_or("it is read by what is no product in a sum")?;
+                let access = product(value, &itself, weights).ok_or(NO_PRODUCT)?;
                 out.push((*local, at.clone(), access.clone()));
             }
             Stmt::Let(_, value) | Stmt::Store(_, value) if reads(value, weights) => {
-                return Err("it is read by what is no product in a sum".into());
+                return Err(NO_PRODUCT.into());
             }
             _ => ir::loops::walk::blocks(stmt)
                 .into_iter()
