@@ -8,9 +8,13 @@ use ir::loops::verify::verify;
 use ir::loops::{Nest, interp};
 use ir::text::cases::Case;
 use test_support::files::{self, Outcome};
+use test_support::first_seed;
 use test_support::operators::memory;
 use tinyc_passes::schedule::Schedule;
 use tinyc_passes::{Changed, loops};
+
+/// Random data that a nest is run with, from `TINYC_TEST_SEED` on.
+const N_DATA: u64 = 8;
 
 fn main() -> ExitCode {
     files::main(&["rewrites"], rewrite)
@@ -58,7 +62,8 @@ fn apply(steps: &str, nest: &mut Nest) -> Result<(), Diagnostic> {
 fn expect_same(before: &Nest, after: &Nest) -> Result<(), String> {
     expect_right(before)?;
     expect_right(after)?;
-    for seed in 1..=8 {
+    let first = first_seed();
+    for seed in first..first + N_DATA {
         let memory = memory(before, seed);
         let (wanted, found) = (run(before, &memory)?, run(after, &memory)?);
         if wanted != found {

@@ -1,7 +1,7 @@
 //! Random nests: the interpreter, native code of the host and emitted code on both cores agree to the last bit.
 //!
 //! A nest that fails is made smaller and kept as a run file in `tests/random/kept`, which runs first from then on.
-//! `TINYC_TEST_ALL=1` runs ten times as many.
+//! `TINYC_TEST_ALL=1` runs ten times as many, and `TINYC_TEST_SEED=20001` those from that number on.
 
 mod choices;
 #[path = "../emitted/mod.rs"]
@@ -17,7 +17,7 @@ use ir::loops::Prim;
 use ir::loops::text::calls::RunFile;
 use ir::loops::verify::verify;
 use rayon::prelude::*;
-use test_support::repository;
+use test_support::{first_seed, repository};
 
 /// Decisions of one nest.
 const NUMBERS: usize = 1000;
@@ -32,7 +32,8 @@ fn n_nests() -> u64 {
 fn all_agree() {
     let ready = emitted::ready();
     run_kept(ready);
-    (0..n_nests() / BATCH).into_par_iter().for_each(|number| run_batch(number * BATCH, ready));
+    let first = first_seed() - 1;
+    (0..n_nests() / BATCH).into_par_iter().for_each(|number| run_batch(first + number * BATCH, ready));
 }
 
 /// Where nests are kept that failed once.

@@ -177,6 +177,12 @@ pub fn compare_with_file(file: &Path, text: &str) -> Result<(), String> {
     ))
 }
 
+/// The number of the first random case: 1, or `TINYC_TEST_SEED`, with which a sweep takes other cases.
+pub fn first_seed() -> u64 {
+    let seed = std::env::var("TINYC_TEST_SEED").map(|seed| seed.parse::<u64>());
+    seed.map_or(1, |seed| seed.expect("`TINYC_TEST_SEED` is a number"))
+}
+
 /// Numbers that look random and are the same in every run: the generator splitmix64.
 #[derive(Clone, Debug)]
 pub struct Random(
