@@ -54,6 +54,14 @@ pub struct Part {
     pub most: i64,
 }
 
+/// A load or store with the bytes that it touches, as far as they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    stores: bool,
+    touched: Option<&'a Touched>,
+    bytes: i64,
+}
+
 /// Loads and stores of some code, by region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -109,6 +117,28 @@ impl Touched {
         }
         let (least, most) = self.place.distances(&other.place);
         least >= bytes || most <= -other_bytes
+    }
+}
+
+impl<'a> Transfer<'a> {
+    /// The one among these instructions, of which at most one loads or stores; `None` where there is none.
+    pub fn of(insts: &[Inst], touched: Option<&'a Touched>) -> Option<Self> {
+        let is_one = |inst: &&Inst| inst.mem().is_some();
+        debug_assert!(insts.iter().filter(is_one).count() <= 1, "one place is known, not two");
+        insts.iter().find_map(|inst| {
+            let mem = inst.mem()?;
+            let bytes = i64::from(mem.bytes) * inst.transferred().count() as i64;
+            Some(Self { stores: mem.access == Access::Store, touched, bytes })
+        })
+    }
+
+    /// Whether the order of both matters: one stores, and they are not proven apart.
+    pub fn may_meet(&self, other: &Transfer) -> bool {
+        match (self.touched, other.touched) {
+            _ if !self.stores && !other.stores => false,
+            (Some(a), Some(b)) => !a.apart(self.bytes, b, other.bytes),
+            _ => true,
+        }
     }
 }
 

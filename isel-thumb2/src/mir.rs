@@ -12,7 +12,7 @@ use ir::loops::BufferId;
 
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg};
-use crate::memory::Touched;
+use crate::memory::{Touched, Transfer};
 
 /// A block of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,11 @@ impl End {
 }
 
 impl Group {
+    /// Its load or store, if it has one.
+    pub fn transfer(&self) -> Option<Transfer<'_>> {
+        Transfer::of(&self.insts, self.touched.as_deref())
+    }
+
     /// A group of one instruction.
     pub fn one(inst: Inst, stmt: u32) -> Self {
         Self { insts: vec![inst], stmt, ..Self::default() }

@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::isa::Reg;
 use crate::isa::row::Access;
-use crate::isa::{Inst, Reg};
-use crate::memory::Touched;
 use crate::mir::{Block, End, Function, Group};
 use crate::schedule::REGISTERS;
 
@@ -117,35 +116,11 @@ impl<'f> Visit<'f> {
     fn is_unchanged(&self, load: usize, place: usize) -> bool {
         let groups = &self.block.groups;
         let bases = groups[load].operands().0;
-        let loaded = Bytes::of(&groups[load]);
+        let loaded = groups[load].transfer().expect("it loads");
         groups[load + 1..place].iter().all(|group| {
             let over = group.all_ties().iter().any(|(_, old)| bases.contains(old));
-            let stores =
-                group.insts.iter().any(|inst| inst.mem().is_some_and(|mem| mem.access == Access::Store));
-            !(over || stores && Bytes::of(group).may_meet(&loaded))
+            !over && group.transfer().is_none_or(|between| !between.may_meet(&loaded))
         })
-    }
-}
-
-/// The bytes that a group loads or stores.
-struct Bytes<'g> {
-    touched: Option<&'g Touched>,
-    n: i64,
-}
-
-impl<'g> Bytes<'g> {
-    fn of(group: &'g Group) -> Self {
-        let bytes = |inst: &Inst| {
-            inst.mem().map_or(0, |mem| i64::from(mem.bytes) * inst.transferred().count() as i64)
-        };
-        Bytes { touched: group.touched.as_deref(), n: group.insts.iter().map(bytes).max().unwrap_or(0) }
-    }
-
-    fn may_meet(&self, other: &Bytes) -> bool {
-        match (self.touched, other.touched) {
-            (Some(a), Some(b)) => !a.apart(self.n, b, other.n),
-            _ => true,
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::isa::Reg;
 use crate::isa::row::Access;
-use crate::memory::Touched;
+use crate::memory::Transfer;
 use crate::mir::{Block, End, Group};
 
 /// A group, by its position in the block.
@@ -69,14 +69,6 @@ pub struct Value {
 const FAR: usize = 32;
 /// The same for a parked value.
 const FAR_PARKED: usize = 4;
-
-/// A load or store of the block.
-struct Transfer<'a> {
-    node: NodeId,
-    stores: bool,
-    touched: Option<&'a Touched>,
-    bytes: i64,
-}
 
 impl Graph {
     /// The graph of a block; `lives_out` tells what is needed at its end, and `parked` what waits elsewhere if it can.
@@ -155,20 +147,13 @@ impl Graph {
     }
 
     fn order_memory(&mut self, groups: &[Group]) {
-        let mut earlier: Vec<Transfer> = Vec::new();
+        let mut earlier: Vec<(NodeId, Transfer)> = Vec::new();
         for (node, group) in groups.iter().enumerate() {
-            let Some(inst) = group.insts.iter().find(|inst| inst.mem().is_some()) else { continue };
-            let mem = inst.mem().expect("it was found by its access");
-            let now = Transfer {
-                node,
-                stores: mem.access == Access::Store,
-                touched: group.touched.as_deref(),
-                bytes: i64::from(mem.bytes) * inst.transferred().count() as i64,
-            };
-            for before in earlier.iter().filter(|before| before.may_meet(&now)) {
-                self.order(before.node, node);
+            let Some(now) = group.transfer() else { continue };
+            for (before, _) in earlier.iter().filter(|(_, before)| before.may_meet(&now)) {
+                self.order(*before, node);
             }
-            earlier.push(now);
+            earlier.push((node, now));
         }
     }
 
@@ -213,19 +198,6 @@ impl Graph {
             for at in before.clone() {
                 self.nodes[at].behind.push(node);
             }
-        }
-    }
-}
-
-impl Transfer<'_> {
-    /// Whether the order of both matters.
-    fn may_meet(&self, other: &Transfer) -> bool {
-        if !self.stores && !other.stores {
-            return false;
-        }
-        match (self.touched, other.touched) {
-            (Some(a), Some(b)) => !a.apart(self.bytes, b, other.bytes),
-            _ => true,
         }
     }
 }

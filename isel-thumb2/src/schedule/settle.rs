@@ -4,10 +4,12 @@
 //! places with close neighbors wherever registers, flags and memory allow it and the core is done sooner.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use crate::cores::{Core, Machine};
 use crate::isa::row::Access;
 use crate::isa::{Class, Inst, Reg};
+use crate::memory::Transfer;
 use crate::regalloc::{Assigned, AssignedBlock, Coded};
 
 /// How many instructions ahead one is looked for that could come next.
@@ -118,7 +120,7 @@ fn order_registers(units: &mut [Unit]) {
 
 /// Accesses of which one stores keep their order, unless they are proven apart.
 fn order_memory(units: &mut [Unit]) {
-    let mut earlier: Vec<(usize, &Coded)> = Vec::new();
+    let mut earlier: Vec<(usize, Transfer)> = Vec::new();
     // Of words of the frame, by offset, the last that was stored.
     let mut frame: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (at, unit) in units.iter_mut().enumerate() {
@@ -130,21 +132,11 @@ fn order_memory(units: &mut [Unit]) {
             others.push(at);
             continue;
         }
-        unit.before.extend(earlier.iter().filter(|(_, other)| may_meet(other, coded)).map(|(at, _)| *at));
-        earlier.push((at, coded));
-    }
-}
-
-fn may_meet(a: &Coded, b: &Coded) -> bool {
-    let stores = |coded: &Coded| coded.inst.mem().is_some_and(|mem| mem.access == Access::Store);
-    let bytes = |coded: &Coded| {
-        let mem = coded.inst.mem().map_or(0, |mem| i64::from(mem.bytes));
-        mem * coded.inst.transferred().count() as i64
-    };
-    match (&a.touched, &b.touched) {
-        _ if !stores(a) && !stores(b) => false,
-        (Some(place), Some(other)) => !place.apart(bytes(a), other, bytes(b)),
-        _ => true,
+        let Some(now) = Transfer::of(slice::from_ref(&coded.inst), coded.touched.as_deref()) else {
+            continue;
+        };
+        unit.before.extend(earlier.iter().filter(|(_, other)| other.may_meet(&now)).map(|(at, _)| *at));
+        earlier.push((at, now));
     }
 }
 
