@@ -14,7 +14,7 @@ use passes::schedule::{Content, Kind, Schedule, VERSION};
 use test_support::chains::{alike, chain};
 use test_support::operators::{self, Rng};
 
-use crate::steps::{random_network_step, random_steps};
+use crate::steps::{parsed, random_network_step, random_steps};
 
 /// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
 const WANTED_STEPS: (usize, usize) = (4, 9);
@@ -76,6 +76,16 @@ impl Recipe {
     /// The graph; `None` where the numbers make no legal one.
     pub fn graph(&self) -> Option<Graph> {
         graph(&mut Rng::replay(&self.numbers))
+    }
+}
+
+impl Scoped {
+    /// How the step is counted: steps for networks with the kind of their scope.
+    pub fn title(&self) -> String {
+        match &self.scope {
+            Scope::Network(subject) => format!("{} {}", subject.scope(), self.step.name),
+            Scope::Layer(_) => self.step.name.clone(),
+        }
     }
 }
 
@@ -293,7 +303,17 @@ impl Drawing {
             names = self.program.tensors.iter().map(|tensor| tensor.name.clone()).collect();
         }
         let subject = Subject::Tensor(self.rng.of(&names));
+        if self.rng.pick(0, 3) == 0 {
+            return self.flooded(&subject);
+        }
         self.any_network_step(subject, |run| matches!(run, Run::Tensor(_)))
+    }
+
+    /// A tensor with something around it, in rows of words.
+    fn flooded(&mut self, subject: &Subject) -> Result<(), String> {
+        let rows = self.rng.of(&["layout planes multiple 4", "layout hwc multiple 4", "encode i16"]);
+        let all = ["border", rows, "flood"].map(parsed);
+        all.into_iter().try_for_each(|step| self.given_network_step(subject.clone(), step))
     }
 
     fn band_step(&mut self) -> Result<(), String> {
@@ -322,7 +342,13 @@ impl Drawing {
 
     fn network_step(&mut self, subject: Subject, def: &ProgramStep) -> Result<(), String> {
         let step = random_network_step(def, &self.program.layers[0].nest, &mut self.rng);
-        self.recipe.steps.push(Scoped { scope: Scope::Network(subject.clone()), step });
+        self.given_network_step(subject, step)
+    }
+
+    fn given_network_step(&mut self, subject: Subject, step: Step) -> Result<(), String> {
+        let scoped = Scoped { scope: Scope::Network(subject.clone()), step };
+        let title = scoped.title();
+        self.recipe.steps.push(scoped);
         let step = &self.recipe.steps.last().expect("it was pushed").step;
         let changed = attempt(step, &self.program, &|step: &Step, program: &mut Program| {
             network::apply(step, program, &subject)
@@ -331,7 +357,7 @@ impl Drawing {
         if let Some(program) = changed {
             self.program = program;
         }
-        self.count(format!("{} {}", subject.scope(), def.name), accepted, 1);
+        self.count(title, accepted, 1);
         Ok(())
     }
 

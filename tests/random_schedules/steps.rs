@@ -272,7 +272,7 @@ fn windows(step: &str, nest: &Nest, rng: &mut Rng) -> Vec<Step> {
 }
 
 /// A step from text that has words and numbers.
-fn parsed(text: &str) -> Step {
+pub fn parsed(text: &str) -> Step {
     let mut words = text.split_whitespace();
     let name = words.next().expect("a step has a name").into();
     let arg = |word: &str| word.parse().map_or_else(|_| Arg::Word(word.into()), Arg::Int);

@@ -12,11 +12,11 @@
 //! }
 //! ```
 //!
-//! One value is a `let`. Several, which only unrolled loops tell apart, are a block of registers: the carried value of a reduction without loops,
+//! One value is a `let`. Several, which only unrolled loops tell apart or which lie side by side, are a block of registers: the carried value of a reduction without loops,
 //! around the body. So the unrolled loops stay as they are for further steps. Without `at` the values are kept through the
 //! whole nest. Loads that vary with a loop that is not unrolled stay.
 //!
-//! Legal where nothing in the body writes the buffer, no load has a border, and the values fit the registers ([`super::registers`]).
+//! Legal where nothing in the body writes the buffer, no load has a border or leaves gaps between what it reads, and the values fit the registers ([`super::registers`]).
 //! With `parked` the values wait in S registers, as after `park`.
 
 use ir::diag::Diagnostic;
@@ -24,6 +24,7 @@ use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Reduce, Stmt
 
 use super::edit::{fresh_name, fresh_var, rewrite_body, stores_to};
 use super::footprint::{Footprint, Read, reads, replace_reads};
+use super::read_groups::{Group, groups};
 use super::registers::Held;
 use super::stage::optional_axis;
 use super::step::{Arg, Args, StepDef};
@@ -66,8 +67,8 @@ fn hoisted(nest: &mut Nest, buffer: BufferId, mut body: Vec<Stmt>) -> Result<Vec
     while let Some(first) = reads.first().cloned() {
         let (alike, others): (Vec<Read>, Vec<Read>) =
             reads.into_iter().partition(|read| same_kind(read, &first));
-        for footprint in Footprint::of(&alike)? {
-            body = kept(nest, &footprint, &first, body);
+        for group in groups(&alike)? {
+            body = kept(nest, &group, body);
         }
         reads = others;
     }
@@ -110,13 +111,14 @@ pub(super) fn same_kind(a: &Read, b: &Read) -> bool {
     prim(a) == prim(b) && a.access().ty == b.access().ty
 }
 
-/// The body with a footprint in registers around it; `like` is one of the loads.
-fn kept(nest: &mut Nest, footprint: &Footprint, like: &Read, mut body: Vec<Stmt>) -> Vec<Stmt> {
+/// The body with the values of some loads in registers around it.
+fn kept(nest: &mut Nest, group: &Group, mut body: Vec<Stmt>) -> Vec<Stmt> {
+    let (footprint, like) = (&group.footprint, &group.reads[0]);
     let buffer = like.access().buffer;
     let name = fresh_name(nest, &format!("{}_kept", nest.buffers[buffer.idx()].name));
     let local = nest.add_local(name, nest.ty(&like.expr), &footprint.shape);
     replace_reads(&mut body, buffer, &|read| {
-        let hoisted = rolled(read).is_none() && same_kind(read, like) && footprint.has(read);
+        let hoisted = rolled(read).is_none() && group.has(read);
         hoisted.then(|| Expr::Local(local, footprint.position(read)))
     });
     if footprint.shape.is_empty() {

@@ -32,6 +32,7 @@ pub mod partial_sums;
 pub mod peel;
 pub mod permute;
 pub mod phases;
+mod read_groups;
 pub mod registers;
 pub mod reorder;
 pub mod rescalings;

@@ -39,6 +39,9 @@ pub const STEP: StepDef = StepDef {
     },
 };
 
+/// Why data are refused that are not there yet.
+const FILLED_LATER: &str = "what it reads is filled bit by bit";
+
 /// Lengthens the loop over `axis` to a multiple of `multiple`.
 pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic> {
     let name = nest.vars[axis.idx()].clone();
@@ -65,7 +68,7 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
     let result = products(&mut body, axis, &mut |value| {
         let [x, w] = factors(nest, value, axis)?;
         if filled.contains(&x.buffer) {
-            return Err("what it reads is filled bit by bit; pad before that");
+            return Err(FILLED_LATER);
         }
         let constant = match constants.iter().find(|(access, _)| access == w) {
             Some((_, constant)) => *constant,
@@ -84,9 +87,12 @@ pub fn pad(nest: &mut Nest, axis: VarId, multiple: u32) -> Result<(), Diagnostic
         inside
     });
     result.map_err(|reason: &str| {
-        cannot(reason.into()).help(
-            "inside stands `a = add a, mul(sext(…), sext(…))`, one factor a constant that the loop moves",
-        )
+        cannot(reason.into()).help(match reason {
+            FILLED_LATER => "legal where it is filled before: pad before `rows`, or `fuse`",
+            _ => {
+                "inside stands `a = add a, mul(sext(…), sext(…))`, one factor a constant that the loop moves"
+            }
+        })
     })?;
     with_loop(&mut nest.body, axis, &mut |site| {
         let (l, place) = site_of(site);

@@ -18,8 +18,6 @@
 //! Legal for two steps or more, where the loop does not write the buffer, the load is the same in no two steps and in no loop inside that
 //! is not unrolled, and the values fit the registers.
 
-use std::collections::BTreeSet;
-
 use ir::diag::Diagnostic;
 use ir::loops::{BufferId, Expr, Index, LocalId, Loop, Nest, Reduce, Stmt, VarId};
 
@@ -27,9 +25,9 @@ use super::edit::{Site, fresh_name, loop_of, rename_locals, rename_vars, stores_
 use super::footprint::{Footprint, Read, reads, replace_reads};
 use super::hoist::{rolled, same_kind, set_all};
 use super::peel::suffix;
+use super::read_groups::{self, Group};
 use super::registers::Held;
 use super::step::StepDef;
-use super::unroll::MOST_COPIES;
 
 /// The step.
 pub const STEP: StepDef = StepDef {
@@ -132,14 +130,13 @@ fn aheads(
                 return Err(Diagnostic { message: format!("`{name}`: {}", error.message), ..error });
             }
         };
-        for Group { footprint, reads: members } in groups {
+        for group in groups {
             let name = fresh_name(nest, &format!("{}_ahead", nest.buffers[buffer.idx()].name));
-            let local = nest.add_local(name, nest.ty(&members[0].expr), &footprint.shape);
+            let local = nest.add_local(name, nest.ty(&group.reads[0].expr), &group.footprint.shape);
             replace_reads(body, *buffer, &|read| {
-                let is_member = members.iter().any(|member| member.expr == read.expr);
-                is_member.then(|| Expr::Local(local, footprint.position(read)))
+                group.has(read).then(|| Expr::Local(local, group.footprint.position(read)))
             });
-            aheads.push(Ahead { local, footprint, like: members[0].clone() });
+            aheads.push(Ahead { local, like: group.reads[0].clone(), footprint: group.footprint });
         }
     }
     if aheads.is_empty() {
@@ -148,12 +145,6 @@ fn aheads(
         ));
     }
     Ok(aheads)
-}
-
-/// Loads that become one block of registers.
-struct Group {
-    footprint: Footprint,
-    reads: Vec<Read>,
 }
 
 /// The loads of a buffer that can be issued a step earlier; all that a group's footprint has is read in each step.
@@ -182,30 +173,7 @@ fn groups(nest: &Nest, axis: VarId, buffer: BufferId, body: &mut [Stmt]) -> Resu
         let (alike, others): (Vec<Read>, Vec<Read>) =
             found.into_iter().partition(|read| same_kind(read, &first));
         found = others;
-        groups.extend(together(&alike).map_or_else(|| apart(&alike), |group| Ok(vec![group]))?);
-    }
-    Ok(groups)
-}
-
-/// One block for all loads, if that has nothing that is not loaded.
-fn together(reads: &[Read]) -> Option<Group> {
-    let [footprint] = &Footprint::of(reads).ok()?[..] else { return None };
-    let group = Group { footprint: footprint.clone(), reads: reads.to_vec() };
-    group.is_full().then_some(group)
-}
-
-/// A block for each load.
-fn apart(reads: &[Read]) -> Result<Vec<Group>, Diagnostic> {
-    let mut groups: Vec<Group> = Vec::new();
-    for read in reads {
-        if groups.iter().any(|group| group.reads[0].expr == read.expr) {
-            continue;
-        }
-        let group = together(std::slice::from_ref(read)).ok_or_else(|| {
-            Diagnostic::new("a load leaves gaps between what it reads in one step")
-                .help("stage it first, so that what is read lies side by side")
-        })?;
-        groups.push(group);
+        groups.extend(read_groups::groups(&alike)?);
     }
     Ok(groups)
 }
@@ -214,32 +182,6 @@ fn varies(read: &Read, axis: VarId) -> bool {
     let mut used = Vec::new();
     read.access().index.iter().for_each(|index| index.vars(&mut used));
     used.contains(&axis)
-}
-
-impl Group {
-    /// Whether each place of the footprint is read by some load.
-    fn is_full(&self) -> bool {
-        let places: u64 = self.footprint.shape.iter().map(|extent| u64::from(*extent)).product();
-        let mut seen = BTreeSet::new();
-        for read in &self.reads {
-            let position = self.footprint.position(read);
-            let loops: Vec<&Loop> = read.varies_with().collect();
-            let copies: u64 = loops.iter().map(|l| u64::from(l.extent)).product();
-            if copies.max(places) > MOST_COPIES {
-                return false;
-            }
-            for n in 0..copies as i64 {
-                let value = |var: VarId| {
-                    let inner = loops.iter().rev().take_while(|l| l.var != var);
-                    let below: i64 = inner.map(|l| i64::from(l.extent)).product();
-                    let extent = loops.iter().find(|l| l.var == var).map_or(1, |l| i64::from(l.extent));
-                    n / below % extent
-                };
-                seen.insert(position.iter().map(|index| index.eval(&value)).collect::<Vec<i64>>());
-            }
-        }
-        seen.len() as u64 == places
-    }
 }
 
 impl Ahead {
