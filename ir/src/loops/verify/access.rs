@@ -176,13 +176,16 @@ impl Verifier<'_> {
         }
     }
 
-    /// The dimension along which the elements of a word lie in a row; the last one where several do.
+    /// The dimension along which the elements of a word lie in a row; of several the last one that is long enough: neighbours along one
+    /// that is shorter would lie there too, but are none.
     fn lane_dim(&self, access: &Access) -> Option<usize> {
         let buffer = &self.nest.buffers[access.buffer.idx()];
         let count = lanes(access, buffer);
-        (0..access.index.len())
-            .rev()
-            .find(|dim| (1..count).all(|lane| self.apart(&buffer.map, &access.index, *dim, lane)))
+        let in_a_row =
+            |dim: &usize| (1..count).all(|lane| self.apart(&buffer.map, &access.index, *dim, lane));
+        let along: Vec<usize> = (0..access.index.len()).rev().filter(in_a_row).collect();
+        let is_long = |dim: &&usize| i64::from(buffer.shape[**dim]) >= count;
+        along.iter().find(is_long).or(along.first()).copied()
     }
 
     /// Whether moving by `lane` along `dim` always moves by `lane` in storage.
