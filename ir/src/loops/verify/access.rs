@@ -183,9 +183,9 @@ impl Verifier<'_> {
         let count = lanes(access, buffer);
         let in_a_row =
             |dim: &usize| (1..count).all(|lane| self.apart(&buffer.map, &access.index, *dim, lane));
-        let along: Vec<usize> = (0..access.index.len()).rev().filter(in_a_row).collect();
-        let is_long = |dim: &&usize| i64::from(buffer.shape[**dim]) >= count;
-        along.iter().find(is_long).or(along.first()).copied()
+        let (long, short): (Vec<usize>, Vec<usize>) =
+            (0..access.index.len()).rev().partition(|dim| i64::from(buffer.shape[*dim]) >= count);
+        long.into_iter().chain(short).find(in_a_row)
     }
 
     /// Whether moving by `lane` along `dim` always moves by `lane` in storage.
