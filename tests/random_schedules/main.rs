@@ -17,6 +17,7 @@ mod kept;
 mod shrink;
 mod steps;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -122,7 +123,13 @@ fn wrong_with(recipe: &Recipe, apply: Apply) -> Option<String> {
 fn wrong_on(recipe: &Recipe, device: Device) -> Option<String> {
     let plain = lowering::lower(&recipe.graph()?).ok()?;
     let checked = check(&plain, &recipe.steps, shipped).ok()?;
-    emitted::run(&emitted_cases(0, &checked).ok()?, device).err()
+    run_on(&emitted_cases(0, &checked).ok()?, device).err()
+}
+
+/// Runs emitted code; a failure too is that none can be made.
+fn run_on(cases: &[emitted::Case], device: Device) -> Result<(), String> {
+    let run = AssertUnwindSafe(|| emitted::run(cases, device));
+    catch_unwind(run).unwrap_or_else(|_| Err("code generation panics".into()))
 }
 
 /// Makes a failing case smaller, keeps it, and says what it is.
@@ -142,7 +149,7 @@ fn run_kept(boards: bool) -> Vec<String> {
     let run = |path: &Path| -> Result<(), String> {
         let (program, steps) = kept::read(path)?;
         let cases = emitted_cases(0, &check(&program, &steps, shipped)?)?;
-        emitted::DEVICES.into_iter().filter(|_| boards).try_for_each(|device| emitted::run(&cases, device))
+        emitted::DEVICES.into_iter().filter(|_| boards).try_for_each(|device| run_on(&cases, device))
     };
     let paths = kept::files(&kept::folder());
     let failure = |path: &PathBuf| run(path).err().map(|failure| format!("{}: {failure}", path.display()));
@@ -169,9 +176,14 @@ fn run_emitted(cases: &[&Case]) -> Vec<String> {
     for device in
         emitted::DEVICES.into_iter().filter(|device| device.fpu == device.core().has(Extension::Fpu))
     {
-        let Err(all) = emitted::run(&batch, device) else { continue };
-        let wrong = cases.iter().filter(|case| all.contains(&format!("`@case_{}_", case.seed)));
-        let texts = wrong.take(3).map(|case| failure(case.seed, &case.recipe, &|r| wrong_on(r, device)));
+        let Err(all) = run_on(&batch, device) else { continue };
+        let is_named = |case: &&&Case| all.contains(&format!("`@case_{}_", case.seed));
+        let named: Vec<&&Case> = cases.iter().filter(is_named).collect();
+        // Without a name in it any of the cases may be the one.
+        let wrong = |case: &&Case| wrong_on(&case.recipe, device).is_some();
+        let wrong = if named.is_empty() { cases.iter().filter(|case| wrong(case)).collect() } else { named };
+        let texts =
+            wrong.into_iter().take(3).map(|case| failure(case.seed, &case.recipe, &|r| wrong_on(r, device)));
         return [format!("{}: {all}", device.board.machine())].into_iter().chain(texts).collect();
     }
     Vec::new()
