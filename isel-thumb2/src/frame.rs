@@ -11,6 +11,8 @@ use crate::select::asm;
 const S_REGISTERS: u32 = 32;
 /// Those of them, the first, that a callee may overwrite under AAPCS; the others are saved where they are used.
 const FREE_S_REGISTERS: u32 = 16;
+/// Words of a frame: SP moves by an immediate below 4096 bytes, and offsets from it reach as far.
+const STACK_WORDS: u32 = 1023;
 /// The most S registers that one instruction saves.
 const S_LIST: usize = 8;
 /// The registers that belong to the caller, in the order of a register list.
@@ -52,6 +54,10 @@ impl Spill for Home {
             Ok(s) => ops::vmov_from_s(to, s),
             Err(offset) => asm::load(ir::ty::Ty::I32, to, Reg::SP, offset),
         }
+    }
+
+    fn most_slots(&self) -> u32 {
+        STACK_WORDS + if self.fpu { S_REGISTERS } else { 0 }
     }
 }
 

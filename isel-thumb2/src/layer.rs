@@ -89,7 +89,7 @@ pub fn price(
     let function = selected(&[Member { nest, offsets }], options)?;
     let known = known.map_or(&[][..], |known| &known.orders);
     let contest = Contest::held(&function, "", options, known);
-    let (cycles, bytes) = contest.best.expect("there is an order and an allocator");
+    let (cycles, bytes) = contest.best.ok_or_else(|| too_many(nest))?;
     Ok(Cost { cycles, bytes, constants: function.constants(), orders: contest.orders })
 }
 
@@ -115,13 +115,13 @@ pub fn compile(
     options: Options,
 ) -> Result<Emitted, Diagnostic> {
     let function = selected(&[Member { nest, offsets }], options)?;
-    Ok(best(&function, names, options).0)
+    best(&function, names, options).map(|(emitted, _)| emitted).ok_or_else(|| too_many(nest))
 }
 
 /// Compiles nests that are alike as one function, whose parameters are in a table; what competes is priced for all together.
 pub fn compile_shared(members: &[Member], names: &Names, options: Options) -> Result<Shared, Diagnostic> {
     let function = selected(members, options)?;
-    let (emitted, assigned) = best(&function, names, options);
+    let (emitted, assigned) = best(&function, names, options).ok_or_else(|| too_many(members[0].nest))?;
     if members.len() == 1 {
         return Ok(Shared { bodies: vec![emitted], parameters: Vec::new() });
     }
@@ -155,11 +155,17 @@ fn home(options: Options) -> Home {
     Home { fpu: options.fpu && options.core.has(Extension::Fpu) }
 }
 
-/// The best code for a function.
-fn best(function: &Function, names: &Names, options: Options) -> (Emitted, Assigned) {
-    let contest = Contest::held(function, &names.symbol, options, &[]);
-    let best = contest.code.expect("nothing was known, so the best has been made");
-    (emit::emit(&best, home(options), names), best)
+/// The best code for a function; `None` where none keeps its values.
+fn best(function: &Function, names: &Names, options: Options) -> Option<(Emitted, Assigned)> {
+    let best = Contest::held(function, &names.symbol, options, &[]).code?;
+    Some((emit::emit(&best, home(options), names), best))
+}
+
+fn too_many(nest: &Nest) -> Diagnostic {
+    let message =
+        format!("the code of `{}` has more values at once than its stack frame can hold", nest.name);
+    Diagnostic::new(message)
+        .help("fewer copies of its statements: smaller numbers for `unroll` and `unroll-and-jam`")
 }
 
 /// The best code so far, by cycles and then bytes.
@@ -217,19 +223,20 @@ impl<'a> Contest<'a> {
         let same = |(a, b): (&Ordered, &Ordered)| a.nodes == b.nodes;
         let is_same = |tried: &&Tried| tried.blocks.iter().zip(&blocks).all(same);
         let price = match self.orders.iter().find(is_same) {
-            Some(tried) => tried.price,
+            Some(tried) => Some(tried.price),
             None => self.enter(&scheduler.function(&blocks), allocator),
         };
+        let Some(price) = price else { return };
         self.orders.push(Tried { order, blocks: blocks.into(), price });
     }
 
-    /// The price of the code that an allocator makes of a function.
-    fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> (u64, usize) {
+    /// The price of the code that an allocator makes of a function; `None` where the frame has no room for its values.
+    fn enter(&mut self, function: &Function, allocator: &dyn Allocator) -> Option<(u64, usize)> {
         let assigned = assign(function, allocator, &home(self.options), self.options.check);
-        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.symbol));
+        let assigned = assigned.unwrap_or_else(|failure| panic!("`{}`: {failure}", self.symbol))?;
         let settled = settle(&assigned, self.options.core);
         let price = self.price(assigned);
-        settled.map_or(price, |settled| price.min(self.price(settled)))
+        Some(settled.map_or(price, |settled| price.min(self.price(settled))))
     }
 
     fn enter_known(&mut self, price: (u64, usize)) {

@@ -49,6 +49,9 @@ const LONG_OF_TEN: usize = 6;
 /// Failures that are made smaller, kept and shown whole; of others the first line is enough.
 const MOST_SMALLER: usize = 12;
 
+/// With this a compiler refuses schedules that repeat statements hundreds of times: the other cases go on without.
+const REFUSED: &str = "has more values at once than its stack frame can hold";
+
 /// A case that is right.
 struct Case {
     seed: u64,
@@ -178,7 +181,11 @@ fn run_emitted(cases: &[&Case]) -> Vec<String> {
     {
         let Err(all) = run_on(&batch, device) else { continue };
         let is_named = |case: &&&Case| all.contains(&format!("`@case_{}_", case.seed));
-        let named: Vec<&&Case> = cases.iter().filter(is_named).collect();
+        let (named, others): (Vec<&&Case>, Vec<&&Case>) = cases.iter().partition(is_named);
+        if all.contains(REFUSED) && !named.is_empty() {
+            println!("{all}");
+            return run_emitted(&others.into_iter().copied().collect::<Vec<_>>());
+        }
         // Without a name in it any of the cases may be the one.
         let wrong = |case: &&Case| wrong_on(&case.recipe, device).is_some();
         let wrong = if named.is_empty() { cases.iter().filter(|case| wrong(case)).collect() } else { named };
@@ -214,13 +221,15 @@ fn report(cases: &[Case], emitted: &[&Case]) -> Vec<String> {
         }
     }
     let long = cases.iter().filter(|case| case.checked.taken.len() >= 5).count();
-    report_rescalings(cases);
+    missed.extend(report_rescalings(cases));
     println!("{long} of {} cases took five steps or more", cases.len());
-    assert!(10 * long >= LONG_OF_TEN * cases.len(), "only {long} of {} cases took five steps", cases.len());
+    if 10 * long < LONG_OF_TEN * cases.len() {
+        missed.push("five steps in most cases".into());
+    }
     missed
 }
 
-fn report_rescalings(cases: &[Case]) {
+fn report_rescalings(cases: &[Case]) -> Option<String> {
     let mut channels = [0; 5];
     for layer in cases.iter().flat_map(|case| &case.checked.layers) {
         let Report { short, literal } = rescalings(&layer.nest);
@@ -230,7 +239,8 @@ fn report_rescalings(cases: &[Case]) {
     println!(
         "channels rescaled in 2, 3, 4, 5 operations: {two}, {three}, {four}, {five}; literally: {literal}"
     );
-    assert!(two > 0 && three > 0 && four > 0 && literal > 0, "some form of rescaling never occurred");
+    let all = two > 0 && three > 0 && four > 0 && literal > 0;
+    (!all).then(|| "some form of rescaling".into())
 }
 
 /// A step that is wrong shows in the results, and what is left of the case is the step and a few numbers.

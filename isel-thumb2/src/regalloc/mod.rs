@@ -97,6 +97,8 @@ pub trait Spill {
     fn store(&self, from: Reg, slot: u32) -> Inst;
     /// Loads a core register.
     fn load(&self, to: Reg, slot: u32) -> Inst;
+    /// How many slots it has.
+    fn most_slots(&self) -> u32;
 }
 
 /// Whether an allocation is checked.
@@ -110,19 +112,21 @@ pub enum Check {
 
 /// Allocates, checks the result, and rewrites the function with it.
 ///
-/// What the checker refuses is allocated again, first without what is only for speed, then by [`Regalloc2`].
+/// What the checker refuses is allocated again, first without what is only for speed, then by [`Regalloc2`]. `None` where that needs more
+/// slots than there are.
 pub fn assign(
     function: &Function,
     allocator: &dyn Allocator,
     spill: &dyn Spill,
     check: Check,
-) -> Result<Assigned, Failure> {
+) -> Result<Option<Assigned>, Failure> {
     let view = View::new(function);
     let checked = |output| if check == Check::Full { checked(&view, output) } else { output };
     let output = checked(allocator.allocate(&view))
         .or_else(|failure| checked(allocator.allocate_plainly(&view).unwrap_or(Err(failure))))
         .or_else(|_| checked(Regalloc2.allocate(&view)))?;
-    Ok(rewrite(function, &view, &output, spill))
+    let fits = output.num_spillslots <= spill.most_slots() as usize;
+    Ok(fits.then(|| rewrite(function, &view, &output, spill)))
 }
 
 /// The same assignment, after every use has been seen to get the value that it names.
