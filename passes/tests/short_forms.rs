@@ -117,7 +117,8 @@ fn a_threshold_off_by_one_is_rejected() {
             assert!(!agrees(&wrong, |a| Some(rescale.apply(a))), "threshold {at} by {by}");
         }
     }
-    let ends = Steps { first: steps.first + 1, ..steps.clone() };
+    let mut ends = steps.clone();
+    ends.first += 1;
     assert!(!agrees(&ends, |a| Some(rescale.apply(a))));
     assert!(!agrees(&steps, |_| None));
 }

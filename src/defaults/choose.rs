@@ -37,12 +37,6 @@ pub struct Price {
 }
 
 impl Price {
-    /// Whether it is no slower and no larger than another, and not the same.
-    pub fn is_better(&self, other: &Price) -> bool {
-        let costs = |price: &Price| (price.cycles, price.flash());
-        self.cycles <= other.cycles && self.flash() <= other.flash() && costs(self) != costs(other)
-    }
-
     /// Bytes of a layer with code of its own.
     pub fn flash(&self) -> usize {
         self.code + self.constants + GLUE_BYTES

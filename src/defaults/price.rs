@@ -18,8 +18,7 @@ use sha2::{Digest, Sha256};
 use super::choose::{Body, Price};
 
 /// How much slower than the fastest a draft may be in each stage, at most, that the next looks at. Measured on networks of
-/// MLPerf Tiny on M4 and M7: what the stage is off by, and what smaller code may cost, come to 9.8 together and to 4. What is
-/// smaller than all that is faster is looked at as long as it is within the first.
+/// MLPerf Tiny on M4 and M7: what the stage is off by, and what smaller code may cost, come to 9.8 together and to 4.
 const CLOSE_BY_PERCENT: [u64; STAGES - 1] = [12, 4];
 /// Of a layer that takes less than one in so many of the cycles, estimates are enough.
 const LEAST_PART: u64 = 300;
@@ -81,13 +80,8 @@ impl Pricer {
         let estimates: Vec<u64> = drafts.iter().map(|(price, _)| price.cycles).collect();
         let mut is_estimate = vec![true; drafts.len()];
         for (before, percent) in CLOSE_BY_PERCENT.iter().enumerate() {
-            let prices: Vec<Price> = drafts.iter().map(|(price, _)| *price).collect();
             let fastest = fastest(&drafts);
-            let is_within = |price: &Price, percent| price.cycles * 100 <= fastest * (100 + percent);
-            let is_small = |price: &Price| prices.iter().all(|other| !other.is_better(price));
-            let is_close = |price: &Price| {
-                is_within(price, *percent) || is_within(price, CLOSE_BY_PERCENT[0]) && is_small(price)
-            };
+            let is_close = |price: &Price| price.cycles * 100 <= fastest * (100 + percent);
             let close = drafts.par_iter_mut().zip(&mut is_estimate).filter(|((price, _), _)| is_close(price));
             close.for_each(|((price, draft), is_estimate)| {
                 *price = self.refined(*price, draft, before + 1);

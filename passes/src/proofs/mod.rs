@@ -2,6 +2,7 @@
 
 pub mod accumulators;
 mod bounded;
+mod corners;
 mod interval;
 pub mod multiples;
 pub mod short_forms;

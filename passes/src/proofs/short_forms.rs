@@ -582,12 +582,10 @@ impl Wanted {
         Ok(Some(ends))
     }
 
-    /// What an offset has to keep to, first what is hard to keep to.
+    /// What an offset has to keep to.
     fn limits(&self, shape: Shape, (min, max): (i32, i32)) -> impl Iterator<Item = Limit> {
-        let thresholds = &self.steps.thresholds;
-        // A slope that is not the right one is seen at the ends: the last comes first.
-        let ends = thresholds.first().into_iter().chain(thresholds.last());
-        let passed = ends.chain(thresholds).flat_map(|(v, a)| [Limit::From(*v, *a), Limit::Below(*v, a - 1)]);
+        let reached = self.steps.reaching.iter().map(|(v, a)| Limit::From(*v, *a));
+        let passed = reached.chain(self.steps.staying.iter().map(|(v, a)| Limit::Below(*v, *a)));
         let (from, to) = self.steps.range;
         let (first, last) = (self.steps.first, self.steps.last());
         let begins = (first > shape.limits.0.max(min)).then_some(Limit::From(first, from));

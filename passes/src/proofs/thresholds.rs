@@ -14,6 +14,8 @@
 
 use ir::fixed::{Multiplier, multiply_by_quantized_multiplier};
 
+use super::corners::{Point, Side, corners};
+
 /// Most values that a function may pass on its way.
 pub const MOST_STEPS: usize = 255;
 
@@ -42,6 +44,10 @@ pub struct Steps {
     pub first: i32,
     /// Each value above the first that it reaches, ascending, with the least accumulator that reaches it.
     pub thresholds: Vec<(i32, i32)>,
+    /// Of the thresholds those that limit lines which are to reach each value there.
+    pub(super) reaching: Vec<Point>,
+    /// Values and the accumulators before they are reached, where they limit lines which are to stay below them.
+    pub(super) staying: Vec<Point>,
 }
 
 impl Rescale {
@@ -92,7 +98,9 @@ impl Steps {
             length = reached - below;
             below = reached;
         }
-        Some(Steps { range, first, thresholds })
+        let reaching = corners(thresholds.iter().copied(), Side::Below);
+        let staying = corners(thresholds.iter().map(|(v, a)| (*v, a - 1)), Side::Above);
+        Some(Steps { range, first, thresholds, reaching, staying })
     }
 
     /// The value at the greatest accumulator.
