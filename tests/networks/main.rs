@@ -19,8 +19,9 @@ use tinyc::emulate::run_on;
 use tinyc::link::Board;
 use tinyc::pipeline::{self, Compiled, Options};
 
-/// Networks that always run: windows of 7x7, odd numbers of channels, a pool of more bytes than a halfword holds; one channel.
-const NETWORKS: [u64; 2] = [42, 43];
+/// Networks that always run: windows of 7x7, odd numbers of channels, a pool of more bytes than a halfword holds; one channel;
+/// sums of an odd length of bytes that several layers read.
+const NETWORKS: [u64; 3] = [42, 43, 75];
 /// Those of `TINYC_TEST_ALL=1`.
 const ALL: Range<u64> = 40..64;
 /// How many times as long as the formulas say a network may take.

@@ -344,8 +344,8 @@ impl Product<'_> {
     /// Widens data, lays out weights, and makes one operation of two products; gives the loops of the sums.
     fn widen(&self, draft: &mut Draft, x: &str, parts: &Parts) -> Result<Vec<String>, Stuck> {
         let depth = self.depth().extent;
-        let widened = if self.is_rows() { draft.extent(&self.depth().name) } else { depth };
-        let order = if widened.is_multiple_of(WIDENED) { " order (0 2 1 3)" } else { "" };
+        // Behind the elements of a row lies what is not read four at a time.
+        let order = if depth.is_multiple_of(WIDENED) { " order (0 2 1 3)" } else { "" };
         let all = |names: &[Axis], ending: &str| -> String {
             names.iter().map(|axis| format!("{}{ending}", axis.name)).collect::<Vec<_>>().join("_")
         };
