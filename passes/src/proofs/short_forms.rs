@@ -22,7 +22,7 @@ mod offsets;
 
 use ir::ty::Ty;
 
-use self::offsets::{Limit, Missed, Offsets, Split, Ways};
+use self::offsets::{Missed, Split, Ways};
 use super::thresholds::{Steps, agrees};
 
 /// How many of the nearest multipliers are tried.
@@ -535,19 +535,18 @@ impl Wanted {
             }
         };
         let mut possible = multipliers(base);
-        let mut strict = Vec::new();
         near.into_iter().find_map(|m| {
             if !possible.contains(&m) {
                 return None;
             }
             let ways = Ways { shape, shift, sign, m };
-            match self.offsets(&ways, clamp, split, &mut strict) {
+            match self.offsets(&ways, clamp) {
                 Ok(interval) => {
                     let is_proven = |constants: &Constants| {
                         Form { shape, constants: *constants, factor: self.factor }
                             .is_proven(&self.steps, clamp)
                     };
-                    ways.split(interval?, split, self.start).into_iter().find(is_proven)
+                    ways.split(interval, split, self.start).into_iter().find(is_proven)
                 }
                 Err(Missed::TooSteepBy(by)) => {
                     possible.end = m - by + 1;
@@ -561,36 +560,17 @@ impl Wanted {
         })
     }
 
-    /// The least and the greatest whole offset for which the form passes every value at the right place; `None` where it is seen early that
-    /// none of them can be split. `strict` has the limits that were the strictest for other multipliers, and gets those for this one.
+    /// The least and the greatest whole offset for which the form passes every value at the right place.
     ///
     /// The sign is taken where the accumulator is negative; `x` may turn negative elsewhere, which the proof then looks at.
-    fn offsets(
-        &self,
-        ways: &Ways,
-        clamp: (i32, i32),
-        split: Split,
-        strict: &mut Vec<Limit>,
-    ) -> Result<Option<(i128, i128)>, Missed> {
-        let factor = self.factor(ways.shape.left);
-        let Offsets { ends, .. } = Offsets::within(ways, factor, strict.iter().copied())?;
-        if ways.is_rigid(split) && ways.split(ends, split, self.start).is_empty() {
-            return Ok(None);
-        }
-        let Offsets { ends, strictest } = Offsets::within(ways, factor, self.limits(ways.shape, clamp))?;
-        strict.extend(strictest.into_iter().flatten());
-        Ok(Some(ends))
-    }
-
-    /// What an offset has to keep to.
-    fn limits(&self, shape: Shape, (min, max): (i32, i32)) -> impl Iterator<Item = Limit> {
-        let reached = self.steps.reaching.iter().map(|(v, a)| Limit::From(*v, *a));
-        let passed = reached.chain(self.steps.staying.iter().map(|(v, a)| Limit::Below(*v, *a)));
-        let (from, to) = self.steps.range;
-        let (first, last) = (self.steps.first, self.steps.last());
-        let begins = (first > shape.limits.0.max(min)).then_some(Limit::From(first, from));
-        let ends = (last < shape.limits.1.min(max)).then_some(Limit::Below(last + 1, to));
-        passed.chain(begins).chain(ends)
+    fn offsets(&self, ways: &Ways, (min, max): (i32, i32)) -> Result<(i128, i128), Missed> {
+        let Steps { range: (from, to), first, reaching, staying, .. } = &self.steps;
+        let (last, limits) = (self.steps.last(), ways.shape.limits);
+        let begins = (*first > limits.0.max(min)).then_some((*first, *from));
+        let ends = (last < limits.1.min(max)).then_some((last + 1, *to));
+        let reached = reaching.iter().copied().chain(begins);
+        let stayed_below = staying.iter().copied().chain(ends);
+        ways.offsets(self.factor(ways.shape.left), reached, stayed_below)
     }
 }
 

@@ -3,7 +3,11 @@
 use ir::ty::Ty;
 
 use super::{Base, Constants, Shape, WORD};
+use crate::proofs::corners::Point;
 use crate::proofs::interval::Interval;
+
+/// More than any offset.
+const ANYTHING: i128 = 1 << 80;
 
 /// How an offset is split into `D` and `C`.
 #[derive(Clone, Copy)]
@@ -30,23 +34,6 @@ pub struct Ways {
     pub m: i128,
 }
 
-/// What a form does at an accumulator, in units of its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// It is at least this number at this accumulator.
-    From(i32, i32),
-    /// It is less.
-    Below(i32, i32),
-}
-
-impl Limit {
-    fn accumulator(self) -> i32 {
-        match self {
-            Limit::From(_, a) | Limit::Below(_, a) => a,
-        }
-    }
-}
-
 /// Why a multiplier leaves no offset.
 pub enum Missed {
     /// This multiplier less so much may do, none between.
@@ -66,44 +53,30 @@ impl Missed {
     }
 }
 
-/// Whole offsets for which a form keeps to limits.
-pub struct Offsets {
-    /// The least and the greatest.
-    pub ends: (i128, i128),
-    /// The limits that allow no others.
-    pub strictest: [Option<Limit>; 2],
-}
-
-impl Offsets {
-    /// Those within limits, for an accumulator with a factor, the shift to the left included.
-    pub fn within(ways: &Ways, factor: i128, limits: impl Iterator<Item = Limit>) -> Result<Self, Missed> {
-        let unit = 32 + ways.shift;
-        let (slope, sign) = (factor * ways.m, i128::from(ways.sign) * WORD);
-        let round = i128::from(ways.shape.rounds) << 31;
-        let offset = |v: i32, a: i32| {
-            let sign = if a < 0 { sign } else { 0 };
-            (i128::from(v) << unit) - (slope * i128::from(a) - sign + round)
-        };
-        let (mut low, mut high) = ((-(1i128 << 80), None), (1i128 << 80, None));
-        for limit in limits {
-            match limit {
-                Limit::From(v, a) => low = low.max((offset(v, a), Some(limit))),
-                Limit::Below(v, a) => high = high.min((offset(v, a) - 1, Some(limit))),
-            }
-            if low.0 > high.0 {
-                let accumulator = |limit: Option<Limit>| i128::from(limit.map_or(0, Limit::accumulator));
-                let apart = accumulator(high.1) - accumulator(low.1);
-                return Err(Missed::of(low.0 - high.0, factor * apart));
-            }
-        }
-        Ok(Self { ends: (low.0, high.0), strictest: [low.1, high.1] })
-    }
-}
-
 impl Ways {
-    /// Whether all offsets of an interval are split alike, so that where a wider one has none this one has none.
-    pub fn is_rigid(&self, split: Split) -> bool {
-        matches!((self.shape.base, split), (Base::Zero | Base::Itself, _) | (_, Split::High(_)))
+    /// The least and the greatest whole offset for an accumulator with a factor, the shift to the left included: with which the form is
+    /// at least each of the values `reached` at its accumulator, and less than each `stayed_below`.
+    pub fn offsets(
+        &self,
+        factor: i128,
+        reached: impl Iterator<Item = Point>,
+        stayed_below: impl Iterator<Item = Point>,
+    ) -> Result<(i128, i128), Missed> {
+        let unit = 32 + self.shift;
+        let (slope, sign) = (factor * self.m, i128::from(self.sign) * WORD);
+        let round = i128::from(self.shape.rounds) << 31;
+        let reaching = |(v, a): Point| {
+            let a = i128::from(a);
+            let sign = if a < 0 { sign } else { 0 };
+            ((i128::from(v) << unit) - (slope * a - sign + round), a)
+        };
+        let (low, low_at) = reached.map(reaching).max().unwrap_or((-ANYTHING, 0));
+        let (above, above_at) = stayed_below.map(reaching).min().unwrap_or((ANYTHING, 0));
+        if low < above {
+            Ok((low, above - 1))
+        } else {
+            Err(Missed::of(low - (above - 1), factor * (above_at - low_at)))
+        }
     }
 
     /// The ways to write a whole offset of the interval as `D m + 2^32 C`, the best first.
