@@ -1,9 +1,10 @@
 //! The demo firmware: compiled by a C compiler as its first lines say, with a generated header and both float ABIs.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use isel_thumb2::object::{self, FunctionCode, ObjectSpec};
+use test_support::tools::{have, run};
 use tinyc::header::{CType, HeaderSpec, TensorSpec, header};
 
 const TOOLS: [&str; 2] = ["arm-none-eabi-gcc", "qemu-system-arm"];
@@ -51,11 +52,8 @@ fn header_file() -> String {
 
 #[test]
 fn the_demo_runs_with_both_float_abis() {
-    for tool in TOOLS {
-        if Command::new(tool).arg("--version").output().is_err() {
-            println!("skipped: {tool} not found");
-            return;
-        }
+    if !have(&TOOLS) {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [
@@ -77,7 +75,7 @@ fn the_demo_runs_with_both_float_abis() {
 
 /// What the firmware prints.
 fn build_and_run(folder: &Path, abi: &[&str]) -> String {
-    let compiler = Command::new(TOOLS[0])
+    run(Command::new(TOOLS[0])
         .args([
             "-mcpu=cortex-m4",
             "-mthumb",
@@ -91,19 +89,8 @@ fn build_and_run(folder: &Path, abi: &[&str]) -> String {
         .args(abi)
         .args(["-DMODEL=kws", "-DMODEL_UPPER=KWS", "-include", "kws.h", "demo.c", "startup.c", "kws.o"])
         .args(["-T", "mps2-an386.ld", "-o", "demo.elf"])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(compiler.status.success(), "{}", text(&compiler));
-    let emulator = Command::new("timeout")
+        .current_dir(folder));
+    run(Command::new("timeout")
         .args(["20", TOOLS[1], "-machine", "mps2-an386", "-nographic", "-semihosting", "-kernel", "demo.elf"])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(emulator.status.success(), "{}", text(&emulator));
-    text(&emulator)
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        .current_dir(folder))
 }

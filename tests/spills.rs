@@ -5,6 +5,7 @@ mod emitted;
 
 use emitted::Case;
 use ir::loops::text::calls::RunFile;
+use ir::loops::text::parse_nest;
 
 #[test]
 fn inner_loops_of_models_leave_the_stack_alone() {
@@ -38,4 +39,28 @@ fn what_does_not_fit_is_found() {
     assert!(matches!(accesses("loop40", false)[..], [count] if count > 0));
     assert_eq!(accesses("loop20", true), [0]);
     assert_eq!(accesses("loop10", true), [0]);
+}
+
+/// More values at once than a frame has words are refused with what helps, whatever holds the first of them.
+#[test]
+fn what_no_frame_can_hold_is_refused() {
+    let compiled = |sums: usize, fpu: bool| {
+        let nest = parse_nest(&format!(
+            "loops @sums(x: i8[{sums}, 2], y: i32[{sums}]) {{
+               reduce a: i32[{sums}] over k in 0..2 {{
+                 init {{ for i in 0..{sums} unroll {{ a[i] = 0 }} }}
+                 update {{ for i in 0..{sums} unroll {{ a[i] = add a[i], sext(x[i, k]) }} }}
+                 finish {{ for i in 0..{sums} unroll {{ y[i] = a[i] }} }}
+               }}
+             }}"
+        ));
+        let nest = nest.expect("a nest");
+        let zeros = nest.params().map(|id| vec![0; nest.buffers[id.idx()].bytes()]).collect();
+        emitted::compile(&[Case::new(nest, zeros).unwrap()], fpu).map(|_| ())
+    };
+    let refused = Err("`@sums`: error: the code of `sums` has more values at once than its stack frame can hold\nhelp: fewer copies of its statements: smaller numbers for `unroll` and `unroll-and-jam`".into());
+    for fpu in [false, true] {
+        assert_eq!(compiled(100, fpu), Ok(()));
+        assert_eq!(compiled(1100, fpu), refused);
+    }
 }

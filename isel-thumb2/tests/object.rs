@@ -2,9 +2,9 @@
 //! A test whose tools are absent says so and checks nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use test_support::tools::{Stopped, have, present, run, said};
 use tinyc_isel_thumb2::object::{
     self, Architecture, ConstBlock, DataRange, FpArch, FrameInfo, FunctionCode, LineRow, ObjectSpec, Reloc,
     RelocKind, SavedRegister, ZeroBlock,
@@ -94,30 +94,6 @@ fn linkers() -> Vec<Vec<String>> {
     found
 }
 
-fn present(tool: &str) -> bool {
-    Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-/// Whether all `tools` are here; prints those that are not.
-fn have(tools: &[&str]) -> bool {
-    let missing: Vec<&str> = tools.iter().copied().filter(|tool| !present(tool)).collect();
-    if !missing.is_empty() {
-        println!("skipped: {} not found", missing.join(", "));
-    }
-    missing.is_empty()
-}
-
-/// What a command that must succeed prints on both outputs.
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the tool was found before");
-    assert!(output.status.success(), "{command:?} failed:\n{}", text(&output));
-    text(&output)
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object").join(file)
 }
@@ -173,7 +149,7 @@ fn soft_and_hard_callers_link_two_models_and_get_their_answers() {
             let folder = tempfile::tempdir().unwrap();
             let elf = firmware(folder.path(), abi, &linker);
             let output = Command::new("timeout").arg("20").arg(QEMU).args(MACHINE).arg(elf).output().unwrap();
-            assert_eq!(output.status.code(), Some(0), "{linker:?} {abi:?}: {}", text(&output));
+            assert_eq!(output.status.code(), Some(0), "{linker:?} {abi:?}: {}", said(&output));
         }
     }
 }
@@ -268,31 +244,6 @@ fn the_debug_information_verifies() {
     assert!(verdict.contains("No errors"), "{verdict}");
 }
 
-/// An emulator that waits for a debugger at `gdb.sock` in its folder, and ends when it is dropped.
-struct Stopped(Child);
-
-impl Stopped {
-    fn start(folder: &Path, elf: &Path) -> Stopped {
-        let mut command = Command::new(QEMU);
-        command.args(MACHINE).arg(elf).args(["-S", "-gdb", "unix:gdb.sock,server=on,wait=off"]);
-        let emulator = Stopped(command.current_dir(folder).stdin(Stdio::null()).spawn().unwrap());
-        let begin = Instant::now();
-        while !folder.join("gdb.sock").exists() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "the emulator opens no socket");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        emulator
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then there is nothing to do.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_debugger_stops_in_a_layer_lists_its_loops_and_unwinds() {
     if !have(&[GCC, GNU_LD, QEMU, GDB]) {
@@ -302,7 +253,7 @@ fn a_debugger_stops_in_a_layer_lists_its_loops_and_unwinds() {
     let elf = firmware(folder.path(), HARD, &[GNU_LD.into()]);
     let listing = "run\ncall layer\nend\n\nlayer\nload x\nload w\ny = add x, w\nstore y\n";
     std::fs::write(folder.path().join("kws.loops"), listing).unwrap();
-    let emulator = Stopped::start(folder.path(), &elf);
+    let emulator = Stopped::start(Command::new(QEMU).args(MACHINE).arg(&elf), folder.path());
     let mut gdb = Command::new(GDB);
     gdb.current_dir(folder.path()).args(["-q", "-nx", "-batch"]).arg(&elf);
     let steps = [

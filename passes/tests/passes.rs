@@ -4,34 +4,21 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use ir::graph::Graph;
 use ir::graph::text::{Style, parse, print};
-use ir::text::cases::{self, Case};
+use ir::text::cases::Case;
 use libtest_mimic::{Arguments, Failed, Trial};
+use test_support::files::{self, Outcome};
 use tinyc_passes::graph;
 
 fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/passes");
-    let mut trials = vec![Trial::test("every_pass_has_a_file", {
-        let folder = folder.clone();
-        move || every_pass_has_a_file(&folder)
-    })];
-    let entries = std::fs::read_dir(&folder).expect("the folder of the tests is there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.sort();
-    for path in paths {
-        trials.push(Trial::test(stem(&path), move || run_file(&path)));
-    }
+    let mut trials = files::trials(&["passes"], run_case);
+    trials.push(Trial::test("every_pass_has_a_file", every_pass_has_a_file));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn stem(path: &Path) -> String {
-    path.file_stem().expect("a file has a name").to_string_lossy().into_owned()
-}
-
-fn every_pass_has_a_file(folder: &Path) -> Result<(), Failed> {
+fn every_pass_has_a_file() -> Result<(), Failed> {
+    let folder = test_support::repository().join("tests/passes");
     for pass in graph::PIPELINE {
         let file = folder.join(pass.name).with_extension("tir");
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -43,35 +30,8 @@ fn every_pass_has_a_file(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn run_file(path: &Path) -> Result<(), Failed> {
-    let mut text = std::fs::read_to_string(path)?;
-    let bless = std::env::var_os("TINYC_BLESS").is_some();
-    let cases = cases::split(&text);
-    if cases.is_empty() {
-        return Err("the file has no `//! test` line".into());
-    }
-    let mut failures = Vec::new();
-    for case in cases.iter().rev() {
-        match run_case(case) {
-            Err(failure) => failures.push(format!("line {}: {failure}", case.line)),
-            Ok(found) if bless => text = cases::bless(&text, case, &[], Some(&found)),
-            Ok(found) => {
-                let wanted = case.output.clone().unwrap_or_default();
-                if found != wanted {
-                    failures.push(format!("line {}: expected\n{wanted}found\n{found}", case.line));
-                }
-            }
-        }
-    }
-    if bless {
-        std::fs::write(path, &text)?;
-    }
-    failures.reverse();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
-}
-
 /// The graph after the pass.
-fn run_case(case: &Case) -> Result<String, String> {
+fn run_case(case: &Case) -> Result<Outcome, String> {
     let [name] = &case.args[..] else { return Err("expected `//! test pass NAME`".into()) };
     let pass = graph::find(name).ok_or_else(|| format!("no pass is called `{name}`"))?;
     let before = parse(&case.input)
@@ -85,7 +45,7 @@ fn run_case(case: &Case) -> Result<String, String> {
     for seed in 1..20 {
         expect_same(&before, &after, seed)?;
     }
-    Ok(printed)
+    Ok(Outcome::printed(printed))
 }
 
 fn expect_same(before: &Graph, after: &Graph, seed: u64) -> Result<(), String> {

@@ -2,10 +2,10 @@
 //! A test whose tools are absent says so and checks nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
+use test_support::tools::{Stopped, have, run};
 
 use crate::support::{DIGITS, folder, shown, text, tinyc};
 
@@ -15,26 +15,6 @@ const LLD: &str = "ld.lld-19";
 const QEMU: &str = "qemu-system-arm";
 const GDB: &str = "gdb-multiarch";
 const NM: &str = "arm-none-eabi-nm";
-
-/// Whether all `tools` are here; says which one is not.
-fn have(tools: &[&str]) -> bool {
-    let missing = tools.iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
-    if let Some(tool) = missing {
-        println!("skipped: {tool} not found");
-    }
-    missing.is_none()
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = both(&output);
-    assert!(output.status.success(), "{command:?}: {said}");
-    said
-}
-
-fn both(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 /// A folder with `kws.o`, `kws.h` and `kws.loops`.
 fn built(more: &[&str]) -> TempDir {
@@ -146,37 +126,6 @@ fn answer_to_zeros() -> String {
     bytes.iter().map(|byte| format!("0x{byte:08x}")).collect::<Vec<_>>().join(" ")
 }
 
-/// An emulator that waits for a debugger at `gdb.sock` in its folder, and ends when it is dropped.
-struct Stopped(Child);
-
-impl Stopped {
-    fn start(folder: &Path, elf: &Path) -> Stopped {
-        let child = Command::new(QEMU)
-            .args(["-machine", "mps2-an386", "-nographic", "-semihosting", "-kernel"])
-            .arg(elf)
-            .args(["-S", "-gdb", "unix:gdb.sock,server=on,wait=off"])
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let emulator = Stopped(child.unwrap());
-        let begin = Instant::now();
-        while !folder.join("gdb.sock").exists() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "the emulator opens no socket");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        emulator
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then there is nothing to do.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_debugger_stops_in_a_layer_and_lists_its_loops() {
     if !have(&[GCC, GNU_LD, QEMU, GDB]) {
@@ -186,7 +135,9 @@ fn a_debugger_stops_in_a_layer_and_lists_its_loops() {
     let listing = std::fs::read_to_string(folder.path().join("kws.loops")).unwrap();
     let (line_number, statement) = statement_of(&listing, "add_7");
     let elf = firmware(folder.path(), HARD, GNU_LD);
-    let emulator = Stopped::start(folder.path(), &elf);
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-machine", "mps2-an386", "-nographic", "-semihosting", "-kernel"]).arg(&elf);
+    let emulator = Stopped::start(&mut qemu, folder.path());
     let steps = [
         "target remote gdb.sock",
         "break kws_add_7",

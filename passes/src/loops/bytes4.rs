@@ -7,7 +7,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Access, Expr, Index, LocalId, Loop, Nest, Prim, Reduce, Stmt, VarId};
 use ir::ty::Ty;
 
-use super::edit::{Site, fresh_local, loop_of, rename_locals, substitute, with_loop};
+use super::edit::{Site, body_of, fresh_local, loop_of, rename_locals, substitute, with_loop};
 use super::sum_offset::{int, op};
 
 /// Bytes in a word.
@@ -28,14 +28,7 @@ pub fn bytes4(nest: &mut Nest, axis: VarId) -> Result<(), Diagnostic> {
         return Err(error(format!("its extent is {extent}, not {LANES}"))
             .help(format!("split it first: `tile {name} 4`, then `vectorize {name}.i bytes4`")));
     }
-    let body = with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => match &block[at] {
-            Stmt::For(_, body) => Some(body.clone()),
-            _ => unreachable!("a site is a loop"),
-        },
-        Site::Reduction(..) => None,
-    });
-    let Some(body) = body.flatten() else {
+    let Some(body) = body_of(nest, axis, |_, _| None) else {
         return Err(error("it is a loop of a reduction".into())
             .help("legal: a loop around elements, or around one reduction of bytes"));
     };

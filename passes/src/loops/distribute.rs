@@ -11,10 +11,10 @@
 //! the statements that use it. The only loop of a reduction becomes loops of its update.
 
 use ir::diag::Diagnostic;
-use ir::loops::{Index, Loop, Nest, Stmt, VarId};
+use ir::loops::{Index, Loop, Nest, Reduce, Stmt, VarId};
 
 use super::dependence::{Part, conflict};
-use super::edit::{Site, loop_of, substitute, visit_locals, with_loop};
+use super::edit::{body_of, loop_of, replace_loop, substitute, visit_locals};
 use super::step::{Arg, StepDef};
 
 /// The step.
@@ -39,7 +39,8 @@ pub fn distribute(nest: &mut Nest, axis: VarId, count: Option<usize>) -> Result<
     let name = nest.vars[axis.idx()].clone();
     let cannot = |reason: String| Diagnostic::new(format!("cannot distribute `{name}`: {reason}"));
     let around = loop_of(nest, axis);
-    let Some(body) = body(nest, axis) else {
+    let only_one = |reduce: &Reduce, _: usize| (reduce.loops.len() == 1).then(|| reduce.update.clone());
+    let Some(body) = body_of(nest, axis, only_one) else {
         return Err(cannot("its reduction has other loops".into()).help("legal where it is the only one"));
     };
     let cuts: Vec<usize> = match count {
@@ -75,29 +76,8 @@ pub fn distribute(nest: &mut Nest, axis: VarId, count: Option<usize>) -> Result<
         parts.push(Stmt::For(Loop { var, ..around.clone() }, part));
         start = end;
     }
-    with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => drop(block.splice(at..=at, parts.iter().cloned())),
-        Site::Reduction(block, at, _) => {
-            let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("a site is a reduction") };
-            reduce.loops.clear();
-            reduce.update = parts.clone();
-        }
-    });
+    replace_loop(nest, axis, parts);
     Ok(())
-}
-
-/// The statements that the loop repeats; `None` for one of several loops of a reduction.
-fn body(nest: &mut Nest, axis: VarId) -> Option<Vec<Stmt>> {
-    with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => match &block[at] {
-            Stmt::For(_, body) => Some(body.clone()),
-            _ => unreachable!("a site is a loop"),
-        },
-        Site::Reduction(block, at, _) => match &block[at] {
-            Stmt::Reduce(reduce) => (reduce.loops.len() == 1).then(|| reduce.update.clone()),
-            _ => unreachable!("a site is a reduction"),
-        },
-    })?
 }
 
 /// Whether a value that is defined before the cut is used behind it.

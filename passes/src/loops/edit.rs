@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ir::diag::Diagnostic;
-use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Stmt, VarId};
+use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Reduce, Stmt, VarId};
 use ir::ty::Ty;
 
 /// The extents of the loops around a place.
@@ -160,6 +160,36 @@ pub fn loop_of(nest: &mut Nest, var: VarId) -> Loop {
         },
     });
     found.expect("an axis is found by name in the body")
+}
+
+/// A copy of what the loop over `axis` repeats; for a loop of a reduction, at the given position, `of_reduction` tells what that is.
+pub fn body_of(
+    nest: &mut Nest,
+    axis: VarId,
+    of_reduction: impl Fn(&Reduce, usize) -> Option<Vec<Stmt>>,
+) -> Option<Vec<Stmt>> {
+    with_loop(&mut nest.body, axis, &mut |site| match site {
+        Site::For(block, at) => match &block[at] {
+            Stmt::For(_, body) => Some(body.clone()),
+            _ => unreachable!("a site is a loop"),
+        },
+        Site::Reduction(block, at, position) => match &block[at] {
+            Stmt::Reduce(reduce) => of_reduction(reduce, position),
+            _ => unreachable!("a site is a reduction"),
+        },
+    })?
+}
+
+/// Puts statements in the place of the loop over `axis`; those of a reduction become its update, in the place of all its loops.
+pub fn replace_loop(nest: &mut Nest, axis: VarId, mut stmts: Vec<Stmt>) {
+    with_loop(&mut nest.body, axis, &mut |site| match site {
+        Site::For(block, at) => drop(block.splice(at..=at, std::mem::take(&mut stmts))),
+        Site::Reduction(block, at, _) => {
+            let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("a site is a reduction") };
+            reduce.loops.clear();
+            reduce.update = std::mem::take(&mut stmts);
+        }
+    });
 }
 
 /// Puts `value` in the place of `var` in everything inside a block.

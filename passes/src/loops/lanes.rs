@@ -29,7 +29,7 @@ use ir::loops::{Access, BufferId, Expr, Index, LocalId, Loop, Nest, Prim, Role, 
 use ir::ty::Ty;
 
 use super::basis::{Basis, Lanes};
-use super::edit::{Site, fresh_local, loop_of, with_loop};
+use super::edit::{Site, body_of, fresh_local, loop_of, with_loop};
 use super::fill::BIAS;
 use super::footprint::read;
 use super::step::StepDef;
@@ -102,14 +102,7 @@ struct Producer {
 
 impl Producer {
     fn of(nest: &mut Nest, axis: VarId, extent: u32) -> Result<Self, Diagnostic> {
-        let body = with_loop(&mut nest.body, axis, &mut |site| match site {
-            Site::For(block, at) => match &block[at] {
-                Stmt::For(_, body) => Some(body.clone()),
-                _ => unreachable!("a site is a loop"),
-            },
-            Site::Reduction(..) => None,
-        });
-        let Some(body) = body.flatten() else {
+        let Some(body) = body_of(nest, axis, |_, _| None) else {
             return Err(Diagnostic::new("it is a loop of a reduction")
                 .help("legal for the loop that fills what the reduction reads"));
         };

@@ -15,7 +15,9 @@
 use ir::diag::Diagnostic;
 use ir::loops::{Index, Loop, Nest, Stmt, VarId};
 
-use super::edit::{Site, axes, axes_within, loop_of, rename_locals, rename_vars, substitute, with_loop};
+use super::edit::{
+    Site, axes, axes_within, loop_of, rename_locals, rename_vars, replace_loop, substitute, with_loop,
+};
 use super::step::{Arg, StepDef};
 
 /// The step.
@@ -55,14 +57,7 @@ pub fn peel(nest: &mut Nest, axis: VarId, count: u32, first: bool) -> Result<(),
     substitute(&mut copy, axis, &shift(part, of_part));
     let (main, taken) = (Stmt::For(main, body), Stmt::For(taken, copy));
     let loops = if first { [taken, main] } else { [main, taken] };
-    with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => drop(block.splice(at..=at, loops.iter().cloned())),
-        Site::Reduction(block, at, _) => {
-            let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("a site is a reduction") };
-            reduce.loops.clear();
-            reduce.update = loops.to_vec();
-        }
-    });
+    replace_loop(nest, axis, loops.into());
     Ok(())
 }
 

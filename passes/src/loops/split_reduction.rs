@@ -19,9 +19,9 @@
 
 use ir::diag::Diagnostic;
 use ir::loops::walk::blocks;
-use ir::loops::{Index, Loop, Nest, Stmt, VarId};
+use ir::loops::{Index, Loop, Nest, Reduce, Stmt, VarId};
 
-use super::edit::{Site, loop_of, rename_locals, renew_vars, substitute, with_loop};
+use super::edit::{body_of, loop_of, rename_locals, renew_vars, replace_loop, substitute};
 use super::simplify::simplify;
 use super::step::StepDef;
 
@@ -53,7 +53,7 @@ pub fn split_reduction(nest: &mut Nest, axis: VarId, parts: u32) -> Result<(), D
         return Err(cannot("it is no loop of a reduction".into())
             .help(format!("take iterations off: `peel {name} {}`", around.extent / parts)));
     }
-    let Some(body) = body(nest, axis) else {
+    let Some(body) = body_of(nest, axis, outermost) else {
         return Err(cannot("other loops of its reduction stand around it".into())
             .help(format!("make it the outermost one first: `reorder {name} …`")));
     };
@@ -71,14 +71,7 @@ pub fn split_reduction(nest: &mut Nest, axis: VarId, parts: u32) -> Result<(), D
         loops.push(Stmt::For(Loop { var, extent, unroll: around.unroll }, part));
         start += i64::from(extent);
     }
-    with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => drop(block.splice(at..=at, loops.iter().cloned())),
-        Site::Reduction(block, at, _) => {
-            let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("a site is a reduction") };
-            reduce.loops.clear();
-            reduce.update = loops.clone();
-        }
-    });
+    replace_loop(nest, axis, loops);
     simplify(nest);
     Ok(())
 }
@@ -97,19 +90,10 @@ fn is_summed(block: &[Stmt], axis: VarId, inside: bool) -> bool {
     })
 }
 
-/// What one iteration does; `None` for a loop of a reduction with others around it.
-fn body(nest: &mut Nest, axis: VarId) -> Option<Vec<Stmt>> {
-    with_loop(&mut nest.body, axis, &mut |site| match site {
-        Site::For(block, at) => match &block[at] {
-            Stmt::For(_, body) => Some(body.clone()),
-            _ => unreachable!("a site is a loop"),
-        },
-        Site::Reduction(block, at, position) => match &block[at] {
-            Stmt::Reduce(reduce) => (position == 0).then(|| {
-                let inner = reduce.loops[1..].iter().rev();
-                inner.fold(reduce.update.clone(), |body, l| vec![Stmt::For(l.clone(), body)])
-            }),
-            _ => unreachable!("a site is a reduction"),
-        },
-    })?
+/// What one iteration of the outermost loop of a reduction does.
+fn outermost(reduce: &Reduce, position: usize) -> Option<Vec<Stmt>> {
+    (position == 0).then(|| {
+        let inner = reduce.loops[1..].iter().rev();
+        inner.fold(reduce.update.clone(), |body, l| vec![Stmt::For(l.clone(), body)])
+    })
 }

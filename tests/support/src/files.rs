@@ -37,6 +37,11 @@ impl Outcome {
 
 /// A test program that runs every `.tir` file of the folders under `tests`.
 pub fn main(folders: &[&str], run: Run) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), trials(folders, run)).exit_code()
+}
+
+/// A test for every `.tir` file of the folders under `tests`.
+pub fn trials(folders: &[&str], run: Run) -> Vec<Trial> {
     let mut trials = Vec::new();
     for folder in folders {
         for path in files(&crate::repository().join("tests").join(folder)) {
@@ -44,7 +49,7 @@ pub fn main(folders: &[&str], run: Run) -> ExitCode {
             trials.push(Trial::test(format!("{folder}/{stem}"), move || run_file(&path, run)));
         }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    trials
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

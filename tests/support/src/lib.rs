@@ -10,6 +10,7 @@ pub mod files;
 pub mod judge;
 pub mod networks;
 pub mod operators;
+pub mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};

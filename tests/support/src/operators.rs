@@ -192,6 +192,18 @@ pub fn activation(rng: &mut Rng) -> Option<Graph> {
 
 /// A graph of an average pool.
 pub fn average_pool(rng: &mut Rng) -> Option<Graph> {
+    let (op, x) = pool(rng)?;
+    graph_of(op, &x, &[], x.quant.clone())
+}
+
+/// A graph of a max pool.
+pub fn max_pool(rng: &mut Rng) -> Option<Graph> {
+    let (AvgPool2d { window, stride, pad, clamp }, x) = pool(rng)?;
+    graph_of(MaxPool2d { window, stride, pad, clamp }, &x, &[], x.quant.clone())
+}
+
+/// A pool and what it reads; those of either kind have the same attributes.
+fn pool(rng: &mut Rng) -> Option<(AvgPool2d, TensorType)> {
     let channels = rng.size(1, 5);
     let x = image(rng, channels);
     let window = [rng.size(1, 5), rng.size(1, 5)];
@@ -201,23 +213,7 @@ pub fn average_pool(rng: &mut Rng) -> Option<Graph> {
         pad: [pad(rng, window[0]), pad(rng, window[1])],
         clamp: rng.clamp(x.per_tensor()?.1),
     };
-    let out = x.quant.clone();
-    graph_of(op, &x, &[], out)
-}
-
-/// A graph of a max pool.
-pub fn max_pool(rng: &mut Rng) -> Option<Graph> {
-    let channels = rng.size(1, 5);
-    let x = image(rng, channels);
-    let window = [rng.size(1, 5), rng.size(1, 5)];
-    let op = MaxPool2d {
-        window,
-        stride: [rng.size(1, 3), rng.size(1, 3)],
-        pad: [pad(rng, window[0]), pad(rng, window[1])],
-        clamp: rng.clamp(x.per_tensor()?.1),
-    };
-    let out = x.quant.clone();
-    graph_of(op, &x, &[], out)
+    Some((op, x))
 }
 
 /// A tensor of bytes: random ones, or nothing but extremes.
