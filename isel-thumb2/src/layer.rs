@@ -1,5 +1,6 @@
 //! One layer: a loop nest becomes a function, or several nests one function with parameters.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ir::diag::Diagnostic;
@@ -7,6 +8,7 @@ use ir::loops::{BufferId, Nest};
 
 use crate::cores::Core;
 use crate::emit::{self, Emitted, Names};
+use crate::ends::{Short, ends};
 use crate::frame::Home;
 use crate::isa::Extension;
 use crate::mir::{Function, Word};
@@ -76,6 +78,8 @@ struct Tried {
     blocks: Arc<[Ordered]>,
     /// Cycles and bytes.
     price: (u64, usize),
+    /// Loops that are short of registers, where this was the best so far.
+    short: Short,
 }
 
 /// What code costs that [`compile`] makes, up to its check. What `known` says of the same nest with fewer orders or allocators is not
@@ -126,7 +130,8 @@ pub fn compile_shared(members: &[Member], names: &Names, options: Options) -> Re
         return Ok(Shared { bodies: vec![emitted], parameters: Vec::new() });
     }
     let body = |member| emit::emit(&for_member(&assigned, &function, member), home(options), names);
-    Ok(Shared { bodies: (0..members.len()).map(body).collect(), parameters: function.parameters })
+    let bodies = (0..members.len()).map(body).collect();
+    Ok(Shared { bodies, parameters: assigned.parameters })
 }
 
 /// Machine code on virtual registers for all members.
@@ -168,6 +173,9 @@ fn too_many(nest: &Nest) -> Diagnostic {
         .help("fewer copies of its statements: smaller numbers for `unroll` and `unroll-and-jam`")
 }
 
+/// A function in the best order, and the allocator that is best for it.
+type Won<'f> = (Cow<'f, Function>, &'static (dyn Allocator + Sync));
+
 /// The best code so far, by cycles and then bytes.
 struct Contest<'a> {
     symbol: &'a str,
@@ -175,6 +183,8 @@ struct Contest<'a> {
     best: Option<(u64, usize)>,
     /// The code, unless only its price was known.
     code: Option<Assigned>,
+    /// Its loops that are short of registers.
+    short: Short,
     /// What orders cost with the first allocator.
     orders: Vec<Tried>,
 }
@@ -182,7 +192,8 @@ struct Contest<'a> {
 impl<'a> Contest<'a> {
     /// Orders and allocators for a function, of which some orders may be `known`.
     fn held(function: &Function, symbol: &'a str, options: Options, known: &[Tried]) -> Self {
-        let mut contest = Contest { symbol, options, best: None, code: None, orders: Vec::new() };
+        let mut contest =
+            Contest { symbol, options, best: None, code: None, short: Short::default(), orders: Vec::new() };
         let scheduler = Scheduler::new(function, options.core);
         let (first, further) = options.allocators.split_first().expect("there is an allocator");
         let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
@@ -197,23 +208,58 @@ impl<'a> Contest<'a> {
         let tried = |order: Order| contest.orders.iter().find(move |tried| tried.order == order).cloned();
         let source = Some(Order::SOURCE).filter(|source| winner != *source);
         let orders: Vec<Tried> = source.into_iter().chain([winner]).filter_map(tried).collect();
+        let mut won = orders.last().map(|Tried { blocks, .. }| (scheduler.function(blocks), *first));
         for allocator in further {
             for Tried { blocks, .. } in &orders {
-                contest.enter(&scheduler.function(blocks), *allocator);
+                let ordered = scheduler.function(blocks);
+                if contest.improves(&ordered, *allocator) {
+                    won = Some((ordered, *allocator));
+                }
             }
         }
-        // Where a load behind others costs no more than to bring a word back, and where everything else competes too.
-        let may = options.core.style() == Style::Grouped && options.orders.len() == ORDERS.len();
-        if may && let Some(reloaded) = reload(function) {
-            contest.enter(&Scheduler::new(&reloaded, options.core).run(winner), *first);
+        // Where everything competes.
+        if options.orders.len() == ORDERS.len()
+            && let Some(won) = won
+        {
+            contest.enter_other_forms(function, winner, won);
         }
         contest
+    }
+
+    /// Enters other forms of a function, of which an order is the best so far: `won` has it, with the allocator.
+    fn enter_other_forms(&mut self, function: &Function, order: Order, won: Won) {
+        let (core, first) = (self.options.core, self.options.allocators[0]);
+        let (mut ordered, mut allocator) = won;
+        // Where a load behind others costs no more than to bring a word back.
+        if core.style() == Style::Grouped
+            && let Some(reloaded) = reload(function)
+        {
+            let reloaded = Scheduler::new(&reloaded, core).run(order);
+            if self.improves(&reloaded, first) {
+                (ordered, allocator) = (Cow::Owned(reloaded), first);
+            }
+        }
+        let Short { crowded, counters } = self.short.clone();
+        // Where the step of a pointer and its comparison take two cycles, fewer of them can be better.
+        let fewer = (core.style() == Style::Soonest && counters.len() < crowded.len()).then_some(counters);
+        for loops in fewer.into_iter().chain([crowded]) {
+            if let Some(ended) = ends(&ordered, &loops) {
+                self.enter(&ended, allocator);
+            }
+        }
+    }
+
+    /// Enters a function; says whether that is the best so far.
+    fn improves(&mut self, function: &Function, allocator: &dyn Allocator) -> bool {
+        let before = self.best;
+        self.enter(function, allocator);
+        self.best != before
     }
 
     /// Enters an order with an allocator, unless it is known or comes to the same as one before.
     fn try_order(&mut self, order: Order, scheduler: &Scheduler, allocator: &dyn Allocator, known: &[Tried]) {
         if let Some(known) = known.iter().find(|known| known.order == order) {
-            self.enter_known(known.price);
+            self.enter_known(known);
             self.orders.push(known.clone());
             return;
         }
@@ -222,12 +268,14 @@ impl<'a> Contest<'a> {
         let blocks = scheduler.ordered(order, &before);
         let same = |(a, b): (&Ordered, &Ordered)| a.nodes == b.nodes;
         let is_same = |tried: &&Tried| tried.blocks.iter().zip(&blocks).all(same);
+        let before = self.best;
         let price = match self.orders.iter().find(is_same) {
             Some(tried) => Some(tried.price),
             None => self.enter(&scheduler.function(&blocks), allocator),
         };
         let Some(price) = price else { return };
-        self.orders.push(Tried { order, blocks: blocks.into(), price });
+        let short = if self.best == before { Short::default() } else { self.short.clone() };
+        self.orders.push(Tried { order, blocks: blocks.into(), price, short });
     }
 
     /// The price of the code that an allocator makes of a function; `None` where the frame has no room for its values.
@@ -239,15 +287,16 @@ impl<'a> Contest<'a> {
         Some(settled.map_or(price, |settled| price.min(self.price(settled))))
     }
 
-    fn enter_known(&mut self, price: (u64, usize)) {
-        if self.best.is_none_or(|best| price < best) {
-            (self.best, self.code) = (Some(price), None);
+    fn enter_known(&mut self, known: &Tried) {
+        if self.best.is_none_or(|best| known.price < best) {
+            (self.best, self.code, self.short) = (Some(known.price), None, known.short.clone());
         }
     }
 
     fn price(&mut self, assigned: Assigned) -> (u64, usize) {
         let price = emit::price(&assigned, home(self.options), self.options.core);
         if self.best.is_none_or(|best| price < best) {
+            self.short = Short::of(&assigned);
             (self.best, self.code) = (Some(price), Some(assigned));
         }
         price

@@ -7,6 +7,7 @@
 
 pub mod cores;
 pub mod emit;
+pub mod ends;
 pub mod entry;
 pub mod frame;
 pub mod isa;

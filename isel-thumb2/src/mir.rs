@@ -108,6 +108,15 @@ impl Function {
         Reg::virt(self.n_regs - 1)
     }
 
+    /// The position in its table of a parameter with these words, by member.
+    pub fn parameter(&mut self, words: Vec<Word>) -> usize {
+        let known = self.parameters.iter().position(|have| *have == words);
+        known.unwrap_or_else(|| {
+            self.parameters.push(words);
+            self.parameters.len() - 1
+        })
+    }
+
     /// The constants whose addresses it takes, each once.
     pub fn constants(&self) -> Vec<BufferId> {
         let groups = self.blocks.iter().flat_map(|block| &block.groups);
@@ -165,6 +174,16 @@ impl Group {
         }
         self.ties.iter().for_each(|(_, old)| insert(&mut uses, *old));
         (uses, defs)
+    }
+
+    /// The same group on other registers.
+    pub fn map_regs(&self, of: impl Fn(Reg) -> Reg) -> Group {
+        Group {
+            insts: self.insts.iter().map(|inst| inst.map_regs(&of)).collect(),
+            ties: self.ties.iter().map(|(new, old)| (of(*new), of(*old))).collect(),
+            fixed: self.fixed.iter().map(|(reg, at)| (of(*reg), *at)).collect(),
+            ..self.clone()
+        }
     }
 
     /// `(new, old)` of every register that is written over another.

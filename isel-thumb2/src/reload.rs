@@ -168,11 +168,5 @@ fn defined_at(block: &Block, reg: Reg) -> Option<usize> {
 
 /// A group with another register in the place of one.
 fn renamed(group: &Group, old: Reg, new: Reg) -> Group {
-    let of = |reg: Reg| if reg == old { new } else { reg };
-    Group {
-        insts: group.insts.iter().map(|inst| inst.map_regs(of)).collect(),
-        ties: group.ties.iter().map(|(made, from)| (of(*made), of(*from))).collect(),
-        fixed: group.fixed.iter().map(|(reg, at)| (of(*reg), *at)).collect(),
-        ..group.clone()
-    }
+    group.map_regs(|reg| if reg == old { new } else { reg })
 }

@@ -17,7 +17,7 @@ use regalloc2::{MachineEnv, Output, PReg, PRegSet, RegClass as RaClass, Regalloc
 use crate::isa::imm::Cond;
 use crate::isa::{Inst, Reg};
 use crate::memory::Touched;
-use crate::mir::{Function, Reloc};
+use crate::mir::{Function, Reloc, Word};
 pub use belady::Belady;
 use rewrite::rewrite;
 pub use view::View;
@@ -54,6 +54,8 @@ pub struct Assigned {
     pub blocks: Vec<AssignedBlock>,
     /// Words that live outside of the core registers at one time or another.
     pub slots: u32,
+    /// What it loads from its table, as in the function that it was made from.
+    pub parameters: Vec<Vec<Word>>,
 }
 
 /// A block on real registers.

@@ -35,7 +35,7 @@ pub(super) fn rewrite(function: &Function, view: &View, output: &Output, spill: 
         }
         blocks.push(AssignedBlock { code, end: rewrite_end(&block.end), count: block.count });
     }
-    Assigned { blocks, slots: output.num_spillslots as u32 }
+    Assigned { blocks, slots: output.num_spillslots as u32, parameters: function.parameters.clone() }
 }
 
 fn rewrite_group(group: &Group, allocations: &[Allocation]) -> Vec<Coded> {

@@ -30,7 +30,8 @@ pub fn settle(assigned: &Assigned, core: &dyn Core) -> Option<Assigned> {
         Some(code) => AssignedBlock { code, end: block.end, count: block.count },
         None => block.clone(),
     };
-    Some(Assigned { blocks: assigned.blocks.iter().zip(orders).map(block).collect(), slots: assigned.slots })
+    let blocks = assigned.blocks.iter().zip(orders).map(block).collect();
+    Some(Assigned { blocks, slots: assigned.slots, parameters: assigned.parameters.clone() })
 }
 
 /// Instructions that stay together: one, or a conditional one with its head.

@@ -35,6 +35,7 @@ pub use constants::{CONSTANT_ALIGN, Together};
 pub use members::{Member, together};
 use members::{Members, Num};
 use reuse::Reuse;
+pub(crate) use shared::{MOST_PARAMETERS, load_parameter, parameter_slot};
 use touched::Atoms;
 
 /// Where the buffers of a nest are: bytes from the start of the arena, none for constants.

@@ -9,12 +9,15 @@ use super::address::{REACH, Stream};
 use super::members::Num;
 use super::{Selector, asm};
 use crate::cores::Address;
-use crate::isa::Reg;
+use crate::isa::row::Form;
+use crate::isa::{Inst, Reg};
 use crate::memory::{Place, Region, Touched};
 use crate::mir::{BlockId, Word};
 
 /// Bytes of a parameter.
 const WORD_BYTES: i64 = 4;
+/// Those that an offset from the start of the table reaches.
+pub(crate) const MOST_PARAMETERS: usize = (REACH / WORD_BYTES) as usize;
 
 impl Selector<'_> {
     /// A new block; `count` says how often it runs for each member where another block runs `outside` times.
@@ -59,17 +62,28 @@ impl Selector<'_> {
     /// A register with a word of the table, one for each member.
     fn parameter(&mut self, words: Vec<Word>) -> Reg {
         let table = self.table.expect("code for one nest has no parameters");
-        let known = self.function.parameters.iter().position(|have| *have == words);
-        let slot = known.unwrap_or_else(|| {
-            self.function.parameters.push(words);
-            self.function.parameters.len() - 1
-        });
+        let slot = self.function.parameter(words);
         let at = WORD_BYTES * slot as i64;
         let offset = at.rem_euclid(REACH);
         let base = self.add_constant(table, at - offset);
-        let place = Place { start: at, terms: Vec::new() };
-        let touched = Touched::new(Region::Flash, Address::new(at, []), place);
         let load = asm::load(Ty::I32, self.reg(), base, offset);
-        self.push_constant_load(load, touched)
+        self.push_constant_load(load, touched(at))
     }
+}
+
+/// Loads a parameter, one of the first [`MOST_PARAMETERS`].
+pub(crate) fn load_parameter(to: Reg, table: Reg, slot: usize) -> (Inst, Touched) {
+    let at = WORD_BYTES * slot as i64;
+    (asm::load(Ty::I32, to, table, at), touched(at))
+}
+
+/// The parameter that such an instruction loads.
+pub(crate) fn parameter_slot(inst: &Inst, table: Reg) -> Option<usize> {
+    let loads = inst.form() == Form::Ldr && inst.reg(b'n') == Some(table);
+    inst.imm(b'i').filter(|_| loads).map(|at| at as usize / WORD_BYTES as usize)
+}
+
+/// The word of a table this many bytes from its start.
+fn touched(at: i64) -> Touched {
+    Touched::new(Region::Flash, Address::new(at, []), Place { start: at, terms: Vec::new() })
 }
