@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::Values;
+use super::values::{Values, reads};
 use super::{Pointer, Turn};
 use crate::isa::imm::Shift;
 use crate::isa::{Reg, ops};
@@ -90,16 +90,15 @@ impl<'a> Edits<'a> {
 
     /// What is computed behind a loop from where a pointer began, and is where it ends, is where the loop leaves it.
     pub(super) fn go_on(&mut self, turn: &Turn, pointer: &Pointer) {
-        let mut users = (turn.last + 1..self.old.blocks.len()).flat_map(|at| {
-            let groups = self.old.blocks[at].groups.iter().enumerate();
-            groups
-                .filter(|(_, group)| group.operands().0.contains(&pointer.start))
-                .map(move |(place, group)| (at, place, group))
+        let behind = &self.old.blocks[turn.last + 1..];
+        let groups = behind.iter().enumerate().flat_map(|(at, block)| {
+            block.groups.iter().enumerate().map(move |(place, group)| (turn.last + 1 + at, place, group))
         });
-        let (Some((at, place, group)), None) = (users.next(), users.next()) else { return };
+        let mut readers = groups.filter(|(.., group)| reads(group).any(|reg| reg == pointer.start));
+        let (Some((at, place, group)), None) = (readers.next(), readers.next()) else { return };
         let passes =
             |block: &Block| matches!(&block.end, End::Jump(_, args) if args.contains(&pointer.start));
-        if self.old.blocks[turn.last + 1..].iter().any(passes) || group.transfer().is_some() {
+        if behind.iter().any(passes) || group.transfer().is_some() {
             return;
         }
         let [reg] = group.operands().1[..] else { return };
@@ -149,19 +148,13 @@ fn follow(renamed: &BTreeMap<Reg, Reg>, mut reg: Reg) -> Reg {
     reg
 }
 
-/// Removes numbers that nothing reads any more: first the loads and low halves of others stay, so this goes on while something goes.
+/// Removes numbers that nothing reads any more, of words first the high halves.
 fn remove_unread(function: &mut Function) {
-    loop {
+    for _ in 0..2 {
         let values = Values::of(function);
         let is_read = |reg: &Reg| values.n_uses(*reg) > 0;
-        let mut any = false;
         for block in &mut function.blocks {
-            let before = block.groups.len();
             block.groups.retain(|group| !values.is_number(group) || group.operands().1.iter().any(is_read));
-            any |= block.groups.len() < before;
-        }
-        if !any {
-            return;
         }
     }
 }

@@ -31,9 +31,11 @@ impl Values {
         let mut values = Values { made_at: vec![None; n], n_uses: vec![0; n], table, members, loaded };
         for (at, block) in function.blocks.iter().enumerate() {
             for (place, group) in block.groups.iter().enumerate() {
-                let (uses, defs) = group.operands();
-                uses.iter().for_each(|reg| values.n_uses[reg.number() as usize] += 1);
-                defs.iter().for_each(|reg| values.made_at[reg.number() as usize] = Some((at, place)));
+                reads(group).for_each(|reg| values.n_uses[reg.number() as usize] += 1);
+                let given = if group.insts.is_empty() { &group.fixed[..] } else { &[] };
+                let defs = group.insts.iter().flat_map(Inst::defs).chain(given.iter().map(|(reg, _)| *reg));
+                defs.filter(|reg| reg.is_virtual())
+                    .for_each(|reg| values.made_at[reg.number() as usize] = Some((at, place)));
                 if let Some(slot) = values.slot(group) {
                     values.loaded[slot] = true;
                 }
@@ -50,7 +52,7 @@ impl Values {
         self.made_at[reg.number() as usize]
     }
 
-    /// How many groups and ends of blocks read a register.
+    /// How many instructions and ends of blocks read a register.
     pub(super) fn n_uses(&self, reg: Reg) -> u32 {
         self.n_uses[reg.number() as usize]
     }
@@ -132,6 +134,12 @@ impl Values {
         let [inst] = &group.insts[..] else { return None };
         parameter_slot(inst, self.table?).filter(|slot| *slot < self.loaded.len())
     }
+}
+
+/// The registers that the instructions of a group read, some of them twice.
+pub(super) fn reads(group: &Group) -> impl Iterator<Item = Reg> + '_ {
+    let ties = group.ties.iter().map(|(_, old)| *old);
+    group.insts.iter().flat_map(Inst::uses).filter(|reg| reg.is_virtual()).chain(ties)
 }
 
 /// The registers behind and before an instruction that counts one down.
