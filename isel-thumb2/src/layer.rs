@@ -8,10 +8,10 @@ use ir::loops::{BufferId, Nest};
 
 use crate::cores::Core;
 use crate::emit::{self, Emitted, Names};
-use crate::ends::{Short, ends};
+use crate::ends::{crowded, ends};
 use crate::frame::Home;
 use crate::isa::Extension;
-use crate::mir::{Function, Word};
+use crate::mir::{BlockId, Function, Word};
 use crate::regalloc::{Allocator, Assigned, Belady, Check, Regalloc2, assign};
 use crate::reload::reload;
 use crate::schedule::settle::settle;
@@ -78,8 +78,8 @@ struct Tried {
     blocks: Arc<[Ordered]>,
     /// Cycles and bytes.
     price: (u64, usize),
-    /// Loops that are short of registers, where this was the best so far.
-    short: Short,
+    /// Loops that are short of registers, by their last blocks, where this was the best so far.
+    crowded: Vec<BlockId>,
 }
 
 /// What code costs that [`compile`] makes, up to its check. What `known` says of the same nest with fewer orders or allocators is not
@@ -183,8 +183,8 @@ struct Contest<'a> {
     best: Option<(u64, usize)>,
     /// The code, unless only its price was known.
     code: Option<Assigned>,
-    /// Its loops that are short of registers.
-    short: Short,
+    /// Its loops that are short of registers, by their last blocks.
+    crowded: Vec<BlockId>,
     /// What orders cost with the first allocator.
     orders: Vec<Tried>,
 }
@@ -193,7 +193,7 @@ impl<'a> Contest<'a> {
     /// Orders and allocators for a function, of which some orders may be `known`.
     fn held(function: &Function, symbol: &'a str, options: Options, known: &[Tried]) -> Self {
         let mut contest =
-            Contest { symbol, options, best: None, code: None, short: Short::default(), orders: Vec::new() };
+            Contest { symbol, options, best: None, code: None, crowded: Vec::new(), orders: Vec::new() };
         let scheduler = Scheduler::new(function, options.core);
         let (first, further) = options.allocators.split_first().expect("there is an allocator");
         let (mut winner, only) = (options.orders[0], options.orders.len() == 1);
@@ -239,13 +239,9 @@ impl<'a> Contest<'a> {
                 (ordered, allocator) = (Cow::Owned(reloaded), first);
             }
         }
-        let Short { crowded, counters } = self.short.clone();
-        // Where the step of a pointer and its comparison take two cycles, fewer of them can be better.
-        let fewer = (core.style() == Style::Soonest && counters.len() < crowded.len()).then_some(counters);
-        for loops in fewer.into_iter().chain([crowded]) {
-            if let Some(ended) = ends(&ordered, &loops) {
-                self.enter(&ended, allocator);
-            }
+        // Where a loop is short of registers.
+        if let Some(ended) = ends(&ordered, &self.crowded) {
+            self.enter(&ended, allocator);
         }
     }
 
@@ -274,8 +270,8 @@ impl<'a> Contest<'a> {
             None => self.enter(&scheduler.function(&blocks), allocator),
         };
         let Some(price) = price else { return };
-        let short = if self.best == before { Short::default() } else { self.short.clone() };
-        self.orders.push(Tried { order, blocks: blocks.into(), price, short });
+        let crowded = if self.best == before { Vec::new() } else { self.crowded.clone() };
+        self.orders.push(Tried { order, blocks: blocks.into(), price, crowded });
     }
 
     /// The price of the code that an allocator makes of a function; `None` where the frame has no room for its values.
@@ -289,14 +285,14 @@ impl<'a> Contest<'a> {
 
     fn enter_known(&mut self, known: &Tried) {
         if self.best.is_none_or(|best| known.price < best) {
-            (self.best, self.code, self.short) = (Some(known.price), None, known.short.clone());
+            (self.best, self.code, self.crowded) = (Some(known.price), None, known.crowded.clone());
         }
     }
 
     fn price(&mut self, assigned: Assigned) -> (u64, usize) {
         let price = emit::price(&assigned, home(self.options), self.options.core);
         if self.best.is_none_or(|best| price < best) {
-            self.short = Short::of(&assigned);
+            self.crowded = crowded(&assigned);
             (self.best, self.code) = (Some(price), Some(assigned));
         }
         price

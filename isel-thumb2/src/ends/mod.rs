@@ -21,8 +21,8 @@
 //! What comes behind goes on where the loop leaves a pointer if nothing else behind the loop reads where that began. Code has no branches
 //! but those at the ends of loops, so a block that comes later is entered through the end of the loop.
 
+mod crowded;
 mod edits;
-mod short;
 mod values;
 
 use std::cmp::Reverse;
@@ -31,8 +31,8 @@ use crate::isa::Reg;
 use crate::isa::imm::Cond;
 use crate::mir::{BlockId, End, Function, Group};
 use crate::select::asm;
+pub use crowded::crowded;
 use edits::Edits;
-pub use short::Short;
 use values::{Values, counted};
 
 /// The function with such of its loops ended by pointers as can be, each named by its last block, and with all pointers that can going on
