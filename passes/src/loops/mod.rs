@@ -16,6 +16,7 @@ pub mod expand_composites;
 pub mod fill;
 pub mod flatten;
 pub mod footprint;
+pub mod forward;
 pub mod fuse;
 pub mod hoist;
 pub mod im2col;
@@ -34,6 +35,7 @@ pub mod permute;
 pub mod phases;
 mod read_groups;
 pub mod registers;
+mod remove_buffer;
 pub mod reorder;
 pub mod rescalings;
 pub mod ring;
@@ -86,6 +88,7 @@ pub const STEPS: &[StepDef] = &[
     tile::STEP,
     collapse::STEP,
     fuse::STEP,
+    forward::STEP,
     distribute::STEP,
     split_reduction::STEP,
     partial_sums::STEP,
