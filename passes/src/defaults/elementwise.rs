@@ -13,10 +13,14 @@ const TERMS_OF_HALFWORD: u32 = 255;
 /// The drafts for a nest of any kind.
 pub fn drafts(begin: &Draft, traits: &Traits) -> Vec<Draft> {
     let short = ["short-add", "table", "short-divide", "short-requantize", "short-requantize any"];
+    let is_product = SumOfProducts::of(&begin.nest).is_some();
+    let mut drafts = Vec::new();
     let mut single = begin.clone();
-    let is_short = single.first_of(&short);
-    let mut drafts: Vec<Draft> = is_short.then_some(single).into_iter().collect();
-    if traits.dual_mac && SumOfProducts::of(&begin.nest).is_none() {
+    // Sums are no smaller in code that is to be small: nothing is repeated.
+    if !(is_product && traits.overlapping) && single.first_of(&short) {
+        drafts.push(single);
+    }
+    if traits.dual_mac && !is_product {
         drafts.extend(words(begin, traits));
         drafts.extend(SumOfElements::of(&begin.nest).and_then(|sum| sums(begin, &sum, traits).ok()));
     }

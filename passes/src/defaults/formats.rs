@@ -53,6 +53,8 @@ enum Wanted {
     Pixels,
     /// Channel by channel, each a plane with what windows read beyond its edges.
     Planes,
+    /// An element for each result of a sum, whatever it is.
+    Anyhow,
 }
 
 /// The formats that save something, the best first: one at most for each tensor.
@@ -88,13 +90,14 @@ fn format_of(program: &Program, tensor: usize) -> Option<Format> {
     let elements: usize = slot.ty.shape.iter().product();
     match (&writers[..], &wanted?[..]) {
         ([writer], wanted) if !is_sum(writer) || wanted.is_empty() => None,
-        (_, wanted) if wanted.iter().all(|wanted| *wanted == Wanted::Pixels) => {
-            let gain = elements as u64 * wanted.len() as u64 * QUARTERS_TO_WIDEN;
+        (_, wanted) if !wanted.contains(&Wanted::Planes) => {
+            let widened = wanted.iter().filter(|wanted| **wanted == Wanted::Pixels).count() as u64;
+            let gain = elements as u64 * widened * QUARTERS_TO_WIDEN;
             let mut steps = vec!["encode i16".into()];
             if !slot.ty.shape.last()?.is_multiple_of(PAIR as usize) {
                 steps.insert(0, format!("layout hwc multiple {WORDS}"));
             }
-            Some(Format { gain, ..format(steps) })
+            (gain > 0).then(|| Format { gain, ..format(steps) })
         }
         (_, [Wanted::Planes]) => {
             let order = order(&slot.ty.shape)?;
@@ -135,7 +138,7 @@ fn wanted(program: &Program, reader: &User) -> Option<Wanted> {
     let nest = &program.layers[reader.layer].nest;
     let sum = SumOfProducts::of(nest)?;
     if nest.buffers[reader.param.idx()].name != sum.x {
-        return None;
+        return Some(Wanted::Anyhow);
     }
     if is_product(&sum) {
         return Some(Wanted::Pixels);

@@ -6,6 +6,7 @@
 
 mod draft;
 mod elementwise;
+mod epilogues;
 mod formats;
 mod product;
 mod shape;
@@ -15,6 +16,7 @@ mod window;
 use ir::loops::{Expr, Nest, Stmt};
 
 pub use draft::Draft;
+pub use epilogues::{Epilogue, epilogues};
 pub use formats::{Format, formats, goes_by_pixels};
 
 /// What the rules know of a core.

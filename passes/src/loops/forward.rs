@@ -52,10 +52,14 @@ pub fn forward(nest: &mut Nest, buffer: BufferId) -> Result<(), Diagnostic> {
     let Buffer { name, role, elem, .. } = nest.buffers[buffer.idx()].clone();
     let cannot = |reason: &str| Diagnostic::new(format!("cannot forward `{name}`: {reason}"));
     if !ELEMENTS.contains(&elem) {
-        return Err(cannot(&format!("its elements are `{elem}`")).help("legal for bytes, halfwords and `i32`"));
+        return Err(
+            cannot(&format!("its elements are `{elem}`")).help("legal for bytes, halfwords and `i32`")
+        );
     }
     if role != Role::Scratch {
-        return Err(cannot("others see it").help("legal for scratch, as `join` makes of a tensor between two layers"));
+        return Err(
+            cannot("others see it").help("legal for scratch, as `join` makes of a tensor between two layers")
+        );
     }
     let mut body = std::mem::take(&mut nest.body);
     forward_in(nest, buffer, &mut body);
@@ -86,7 +90,9 @@ fn move_into_end(nest: &mut Nest, buffer: BufferId, block: &mut Vec<Stmt>, at: u
     let is_reader = |stmt: &Stmt| is_read(&mut [stmt.clone()], buffer);
     let last = block.iter().skip(at + 1).rposition(is_reader).map(|behind| at + 1 + behind);
     let Stmt::Reduce(reduce) = &block[at] else { return };
-    let (true, Some(last)) = (reduce.finish.iter().any(|stmt| stored(stmt, buffer).is_some()), last) else { return };
+    let (true, Some(last)) = (reduce.finish.iter().any(|stmt| stored(stmt, buffer).is_some()), last) else {
+        return;
+    };
     let mut moved: Vec<Stmt> = block.drain(at + 1..=last).collect();
     rename_values(nest, &mut moved);
     let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("it was one before") };
@@ -141,7 +147,8 @@ fn stored(stmt: &Stmt, buffer: BufferId) -> Option<&Access> {
 
 /// What a load gives after this was stored as an element of that type.
 fn as_loaded(value: Expr, elem: Ty) -> Expr {
-    let op = |prim, value, by: i64| Expr::Op { prim, args: vec![value, Expr::Int(by, Ty::I32)], imm: Vec::new() };
+    let op =
+        |prim, value, by: i64| Expr::Op { prim, args: vec![value, Expr::Int(by, Ty::I32)], imm: Vec::new() };
     let unused = 32 - 8 * elem.bytes() as i64;
     if fits(&value, elem) {
         return value;

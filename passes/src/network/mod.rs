@@ -7,6 +7,7 @@
 pub mod border;
 pub mod common_shift;
 pub mod encode;
+pub mod epilogue;
 pub mod flood;
 pub mod join;
 pub mod layout;
@@ -61,6 +62,7 @@ pub const STEPS: &[ProgramStep] = &[
     encode::STEP,
     flood::STEP,
     join::STEP,
+    epilogue::STEP,
     rows::STEP,
     common_shift::STEP,
     share::STEP,
