@@ -1,19 +1,18 @@
 //! Which draft each layer gets: about the fastest of each, then smaller ones until all fit.
 //!
-//! Layers whose drafts are of one form share their code, so it is charged once for all of them. A move gives other drafts to one layer, or to
-//! all layers that then share a code. While there is too much, the move is made that costs the fewest cycles for each byte
-//! that it saves; what is left of the budget then goes to the moves that gain the most.
+//! Layers whose drafts are of one form share their code, so it is charged once for all of them. How drafts are exchanged until all fit is said in
+//! [`state`].
 
-use std::collections::BTreeMap;
+mod state;
+
+use self::state::{Choices, State, moves};
 
 /// What smaller code may cost at most where there is room.
 const SLOWER_BY_PERCENT: u64 = 3;
-/// How much slower than with its fastest draft a layer is at most that is hardly slower.
-const CLOSE_PERCENT: u64 = 5;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
-const GLUE_BYTES: usize = 32;
+const GLUE_BYTES: usize = 12;
 /// Bytes that a layer takes that shares its code: it passes a table of numbers.
-const MEMBER_BYTES: usize = 64;
+pub const MEMBER_BYTES: usize = 64;
 
 /// What decides the code of a nest.
 pub type Body = [u8; 32];
@@ -50,16 +49,14 @@ pub struct Chosen {
     pub drafts: Vec<Option<usize>>,
     /// Whether some layer would have got another draft if there were more room.
     pub is_short: bool,
-    /// The most cycles that were paid for a byte.
+    /// Cycles that the next byte less would cost.
     pub rate: f64,
-    /// Cycles that all layers may take more if that saves bytes which are too many.
-    pub spare: u64,
     /// Bytes of all layers, if all those of one form share their code.
     pub flash: usize,
 }
 
 /// Bytes that layers are to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// All layers are to take at most so many bytes, whatever that costs.
     Hard(usize),
@@ -68,13 +65,12 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The same for fewer bytes.
-    pub fn less(self, bytes: usize) -> Self {
+    /// The same for fewer bytes, or for more where their number is negative.
+    pub fn less(self, bytes: i64) -> Self {
+        let less = |limit: usize| (limit as i64).saturating_sub(bytes).max(0) as usize;
         match self {
-            Limit::Hard(limit) => Limit::Hard(limit.saturating_sub(bytes)),
-            Limit::Soft(wishes) => {
-                Limit::Soft(wishes.map(|wish| Wish { bytes: wish.bytes.saturating_sub(bytes), ..wish }))
-            }
+            Limit::Hard(limit) => Limit::Hard(less(limit)),
+            Limit::Soft(wishes) => Limit::Soft(wishes.map(|wish| Wish { bytes: less(wish.bytes), ..wish })),
         }
     }
 
@@ -86,18 +82,24 @@ impl Limit {
         }
     }
 
-    /// By how many bytes what is within misses after all, as it takes more than it was thought to.
-    pub fn excess(self, thought: usize, taken: usize) -> usize {
-        let excess = |limit: usize| if thought <= limit { taken.saturating_sub(limit) } else { 0 };
+    /// How many of the limits so many bytes exceed, and by how many those that a choice was thought to keep to in this room.
+    pub fn missed(self, room: Limit, thought: usize, taken: usize) -> (usize, usize) {
+        let (limits, rooms) = (self.bytes(), room.bytes());
+        let exceeded = limits.iter().filter(|limit| taken > **limit).count();
+        let kept = limits.iter().zip(rooms).filter(|(_, room)| thought <= *room);
+        (exceeded, kept.map(|(limit, _)| taken.saturating_sub(*limit)).max().unwrap_or(0))
+    }
+
+    fn bytes(self) -> Vec<usize> {
         match self {
-            Limit::Hard(limit) => excess(limit),
-            Limit::Soft(wishes) => wishes.iter().map(|wish| excess(wish.bytes)).max().unwrap_or(0),
+            Limit::Hard(limit) => vec![limit],
+            Limit::Soft(wishes) => wishes.map(|wish| wish.bytes).to_vec(),
         }
     }
 }
 
 /// That so many bytes are enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wish {
     /// Bytes of all layers.
     pub bytes: usize,
@@ -113,17 +115,21 @@ pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
         Limit::Hard(bytes) => vec![(bytes, u64::MAX)],
         Limit::Soft(wishes) => wishes.map(most).to_vec(),
     };
-    let slowest = budgets.iter().map(|(_, slowest)| *slowest).max().unwrap_or(0);
-    let mut now = State::new(layers);
-    let is_short = budgets.iter().any(|(bytes, _)| now.flash > *bytes);
+    let choices = Choices::new(layers);
+    let begin: Vec<Option<usize>> = layers.iter().map(|prices| best(prices)).collect();
+    let mut now = State::new(&choices, &begin);
+    let is_short = budgets.iter().any(|(bytes, _)| now.flash() > *bytes);
     let moves = if is_short { moves(layers) } else { Vec::new() };
     for (budget, slowest) in budgets {
-        if now.flash > budget {
+        if now.flash() > budget {
             now.fit(&moves, budget, slowest);
+            now.exchange(&moves, budget);
         }
     }
-    let spare = slowest.saturating_sub(now.cycles());
-    Chosen { drafts: now.chosen, is_short, rate: now.rate, spare, flash: now.flash }
+    // Where nothing is small enough, every byte counts.
+    let is_missed = matches!(limit, Limit::Hard(most) if now.flash() > most);
+    let rate = if is_missed { f64::INFINITY } else { now.rate(&moves) };
+    Chosen { is_short, rate, flash: now.flash(), drafts: now.chosen() }
 }
 
 /// The smallest of the drafts that are about as fast as the fastest.
@@ -132,154 +138,6 @@ fn best(prices: &[Price]) -> Option<usize> {
     let about = |price: &Price| price.cycles * 100 <= fastest * (100 + SLOWER_BY_PERCENT);
     let fast = prices.iter().enumerate().filter(|(_, price)| about(price));
     fast.min_by_key(|(_, price)| (price.flash(), price.cycles)).map(|(draft, _)| draft)
-}
-
-/// Layers, each with the draft that it is to get.
-type Move = Vec<(usize, usize)>;
-
-/// Every draft for its layer alone, and every form for all layers that can have it, and for those that are hardly slower with it.
-fn moves(layers: &[Vec<Price>]) -> Vec<Move> {
-    let all = || {
-        layers
-            .iter()
-            .enumerate()
-            .flat_map(|(layer, prices)| (0..prices.len()).map(move |draft| (layer, draft)))
-    };
-    let mut together: BTreeMap<Form, BTreeMap<usize, usize>> = BTreeMap::new();
-    for (layer, draft) in all() {
-        let prices = &layers[layer];
-        let kept = together.entry(prices[draft].form).or_default().entry(layer).or_insert(draft);
-        if prices[draft].cycles < prices[*kept].cycles {
-            *kept = draft;
-        }
-    }
-    let is_close = |(layer, draft): &(usize, usize)| {
-        let fastest = layers[*layer].iter().map(|price| price.cycles).min().unwrap_or(0);
-        layers[*layer][*draft].cycles * 100 <= fastest * (100 + CLOSE_PERCENT)
-    };
-    let mut moves: Vec<Move> = all().map(|one| vec![one]).collect();
-    for members in together.into_values() {
-        let members: Move = members.into_iter().collect();
-        let close: Move = members.iter().copied().filter(is_close).collect();
-        if close.len() > 1 && close.len() < members.len() {
-            moves.push(close);
-        }
-        if members.len() > 1 {
-            moves.push(members);
-        }
-    }
-    moves
-}
-
-/// The choice so far.
-struct State<'a> {
-    layers: &'a [Vec<Price>],
-    chosen: Vec<Option<usize>>,
-    /// The bytes of each code, and the layers that have it.
-    codes: BTreeMap<Form, (usize, usize)>,
-    /// Bytes in all.
-    flash: usize,
-    /// The most cycles that a move cost for each byte that it saved.
-    rate: f64,
-}
-
-/// What a move brings.
-struct Gain {
-    /// Bytes that it saves.
-    bytes: i64,
-    /// Cycles that it costs.
-    cycles: i64,
-}
-
-impl Gain {
-    /// Cycles for each byte.
-    fn price(&self) -> f64 {
-        self.cycles as f64 / self.bytes as f64
-    }
-}
-
-impl<'a> State<'a> {
-    fn new(layers: &'a [Vec<Price>]) -> Self {
-        let mut codes = BTreeMap::new();
-        for price in layers.iter().flatten() {
-            let (bytes, _) = codes.entry(price.form).or_insert((0, 0));
-            *bytes = price.code.max(*bytes);
-        }
-        let mut state = State { layers, chosen: vec![None; layers.len()], codes, flash: 0, rate: 0.0 };
-        let best = layers.iter().enumerate().filter_map(|(layer, prices)| Some((layer, best(prices)?)));
-        state.make(&best.collect());
-        state
-    }
-
-    /// Cycles of all layers.
-    fn cycles(&self) -> u64 {
-        (0..self.layers.len()).filter_map(|layer| self.price(layer)).map(|price| price.cycles).sum()
-    }
-
-    /// Takes off bytes for the fewest cycles until there are no more than the budget, or all layers would take more than `slowest` cycles.
-    fn fit(&mut self, moves: &[Move], budget: usize, slowest: u64) {
-        while self.flash > budget {
-            let saving =
-                moves.iter().map(|change| (self.gain(change), change)).filter(|(gain, _)| gain.bytes > 0);
-            let cycles = self.cycles() as i64;
-            let affordable = |gain: &Gain| cycles + gain.cycles <= slowest.min(i64::MAX as u64) as i64;
-            let saving = saving.filter(|(gain, _)| affordable(gain));
-            let Some((gain, change)) = saving.min_by(|(a, _), (b, _)| a.price().total_cmp(&b.price())) else {
-                break;
-            };
-            self.rate = self.rate.max(gain.price());
-            self.make(change);
-        }
-        while let Some(change) = self.best_within(moves, budget) {
-            self.make(change);
-        }
-    }
-
-    fn price(&self, layer: usize) -> Option<&'a Price> {
-        Some(&self.layers[layer][self.chosen[layer]?])
-    }
-
-    fn make(&mut self, change: &Move) {
-        self.flash = (self.flash as i64 - self.gain(change).bytes) as usize;
-        for (layer, draft) in change {
-            let old = self.price(*layer).map(|price| price.form);
-            old.into_iter().for_each(|form| self.codes.get_mut(&form).expect("all are known").1 -= 1);
-            self.codes.get_mut(&self.layers[*layer][*draft].form).expect("all are known").1 += 1;
-            self.chosen[*layer] = Some(*draft);
-        }
-    }
-
-    fn gain(&self, change: &Move) -> Gain {
-        let mut gain = Gain { bytes: 0, cycles: 0 };
-        let mut users: BTreeMap<Form, i64> = BTreeMap::new();
-        for (layer, draft) in change {
-            let new = &self.layers[*layer][*draft];
-            let (old_cycles, old_bytes) = self.price(*layer).map_or((0, 0), |old| {
-                *users.entry(old.form).or_default() -= 1;
-                (old.cycles, old.constants + GLUE_BYTES)
-            });
-            *users.entry(new.form).or_default() += 1;
-            gain.cycles += new.cycles as i64 - old_cycles as i64;
-            gain.bytes += old_bytes as i64 - (new.constants + GLUE_BYTES) as i64;
-        }
-        for (form, change) in users {
-            let (code, now) = self.codes[&form];
-            let bytes = |users: i64| match users {
-                0 => 0,
-                1 => code as i64,
-                _ => code as i64 + users * MEMBER_BYTES as i64,
-            };
-            gain.bytes += bytes(now as i64) - bytes(now as i64 + change);
-        }
-        gain
-    }
-
-    /// The move that takes off the most cycles and fits.
-    fn best_within<'m>(&self, moves: &'m [Move], budget: usize) -> Option<&'m Move> {
-        let gains = moves.iter().map(|change| (self.gain(change), change));
-        let fits = |gain: &Gain| gain.cycles < 0 && self.flash as i64 - gain.bytes <= budget as i64;
-        gains.filter(|(gain, _)| fits(gain)).min_by_key(|(gain, _)| gain.cycles).map(|(_, change)| change)
-    }
 }
 
 #[cfg(test)]
@@ -351,5 +209,34 @@ mod tests {
     fn layers_that_share_their_code_move_together() {
         let layer = [with_form(price(100, 900), 1), with_form(price(400, 500), 2)];
         assert_eq!(chosen(&[&layer, &layer], 500 + 2 * MEMBER_BYTES), [Some(1); 2]);
+    }
+
+    #[test]
+    fn a_move_that_does_not_fit_stays_where_others_make_room_for_less() {
+        let [first, second] = [2000, 3000].map(|cycles| [price(cycles, 50), price(cycles + 200, 25)]);
+        let chosen = |slower: u64| {
+            let large = [price(1000, 100), price(1000 + slower, 60)];
+            chosen(&[&first, &second, &large], 160)
+        };
+        // Bytes of the last layer are the cheapest, and one move suffices.
+        assert_eq!(chosen(300), [Some(0), Some(0), Some(1)]);
+        // They are dearer than those of the others, of which both are needed.
+        assert_eq!(chosen(500), [Some(1), Some(1), Some(0)]);
+        // One move for bytes that are a little dearer does for two.
+        assert_eq!(chosen(350), [Some(0), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn what_is_missed_is_told_by_the_limits_that_were_kept_to() {
+        let limit = Limit::Soft(
+            [(50, 30), (100, 250)].map(|(bytes, slower)| Wish { bytes, slower_by_permille: slower }),
+        );
+        assert_eq!(limit.missed(limit, 45, 47), (0, 0));
+        assert_eq!(limit.missed(limit, 45, 53), (1, 3));
+        assert_eq!(limit.missed(limit, 95, 99), (1, 0)); // The first wish was given up.
+        assert_eq!(limit.missed(limit.less(5), 95, 104), (2, 4));
+        assert_eq!(limit.missed(limit.less(-5), 105, 104), (2, 4));
+        assert_eq!(Limit::Hard(70).missed(Limit::Hard(60), 65, 90), (1, 0));
+        assert_eq!(Limit::Hard(10).less(20), Limit::Hard(0));
     }
 }

@@ -101,6 +101,12 @@ impl Pricer {
         drafts
     }
 
+    /// What a draft costs of which an estimate is known; where it takes little of all these cycles, the estimate.
+    pub fn price(&self, estimate: Price, draft: &Draft, all: u64) -> Price {
+        let stages = if estimate.cycles * LEAST_PART > all { 1..STAGES } else { 0..0 };
+        stages.fold(estimate, |price, stage| self.refined(price, draft, stage))
+    }
+
     /// What a draft is estimated to cost; `None` where no code can be made of it.
     fn estimate(&self, draft: &Draft) -> Option<Price> {
         let nest = legal(draft)?;

@@ -31,12 +31,21 @@ pub struct Cost {
     pub bytes: usize,
 }
 
-/// Layers by number that run one code, one or several of them, and the bytes of all codes.
+/// Who runs which code, and the bytes of all codes.
 pub struct Groups {
-    /// As the layers run.
-    pub layers: Vec<Vec<usize>>,
+    /// All layers that have others of their form.
+    pub groups: Vec<Group>,
     /// Of code, tables of parameters, and what leads to them.
     pub bytes: usize,
+}
+
+/// Layers that run one code, one or several of them, and what it costs.
+#[derive(Clone)]
+pub struct Group {
+    /// By number, in ascending order, with the cycles of each where it has code of its own.
+    pub layers: BTreeMap<usize, u64>,
+    /// All of them together.
+    pub cost: Cost,
 }
 
 /// What codes have been found to cost, by those whom they serve.
@@ -51,20 +60,10 @@ pub struct Sharing<'a> {
     pub rate: f64,
     /// Bytes of all codes that are not too many.
     pub enough: usize,
-    /// Cycles that may go anyway while there are too many.
-    pub spare: u64,
     /// Knows what many cost alone.
     pub pricer: &'a Pricer,
     /// What others do not ask for again.
     pub known: &'a Known,
-}
-
-/// Layers that run one code, and what it costs.
-#[derive(Clone)]
-struct Group {
-    /// By number, in ascending order.
-    layers: Vec<usize>,
-    cost: Cost,
 }
 
 /// Two groups of a kind that could be one.
@@ -79,18 +78,23 @@ struct Merger {
     saved: usize,
 }
 
-/// Cycles that may go.
-#[derive(Clone, Copy)]
-struct Spare {
-    /// Whatever else.
-    anyway: u64,
-    /// While all codes take too many bytes.
-    short: u64,
+impl Groups {
+    /// Cycles that sharing costs.
+    pub fn slower(&self) -> u64 {
+        self.groups.iter().map(|group| group.cost.cycles.saturating_sub(group.alone())).sum()
+    }
 }
 
-impl Spare {
-    fn less(self, cycles: u64) -> Self {
-        Self { anyway: self.anyway.saturating_sub(cycles), short: self.short.saturating_sub(cycles) }
+impl Group {
+    /// The cycles of all where each has code of its own.
+    fn alone(&self) -> u64 {
+        self.layers.values().sum()
+    }
+
+    /// What a layer has of the cycles of all.
+    pub fn cycles_of(&self, layer: usize) -> u64 {
+        let own = u128::from(self.layers[&layer]);
+        (own * u128::from(self.cost.cycles) / u128::from(self.alone().max(1))) as u64
     }
 }
 
@@ -107,28 +111,30 @@ impl Sharing<'_> {
     pub fn groups(&self, kinds: Vec<Vec<usize>>) -> Groups {
         let mut kinds: Vec<Vec<Group>> = kinds.into_par_iter().map(|kind| self.alone(kind)).collect();
         let cycles: u64 = kinds.iter().flatten().map(|group| group.cost.cycles).sum();
-        let mut spare = Spare { anyway: cycles * SLOWER_BY_PERMILLE / 1000, short: self.spare };
+        let mut spare = cycles * SLOWER_BY_PERMILLE / 1000;
         loop {
             let bytes = kinds.iter().flatten().map(|group| group.cost.bytes).sum();
             let is_short = bytes > self.enough;
             let Some(Merger { kind, at, group, slower, .. }) = self.cheapest(&kinds, is_short, spare) else {
-                let layers = kinds.into_iter().flatten().map(|group| group.layers).collect();
-                return Groups { layers, bytes };
+                return Groups { groups: kinds.into_iter().flatten().collect(), bytes };
             };
             kinds[kind].splice(at..at + 2, [group]);
-            spare = spare.less(slower);
+            spare = spare.saturating_sub(slower);
         }
     }
 
     /// Each layer of a kind by itself, next to those that run about as often and as far.
     fn alone(&self, mut kind: Vec<usize>) -> Vec<Group> {
         kind.sort_by_cached_key(|layer| extents(self.nests[layer].1));
-        let group = |layer: usize| Some(Group { layers: vec![layer], cost: self.cost(&[layer])? });
+        let group = |layer: usize| {
+            let cost = self.cost(&[layer])?;
+            Some(Group { layers: BTreeMap::from([(layer, cost.cycles)]), cost })
+        };
         kind.into_iter().filter_map(group).collect()
     }
 
     /// The merger that pays and costs the fewest cycles for each byte.
-    fn cheapest(&self, kinds: &[Vec<Group>], is_short: bool, spare: Spare) -> Option<Merger> {
+    fn cheapest(&self, kinds: &[Vec<Group>], is_short: bool, spare: u64) -> Option<Merger> {
         let neighbours = |(kind, groups): (usize, &Vec<Group>)| {
             (1..groups.len()).map(move |behind| (kind, behind - 1)).collect::<Vec<_>>()
         };
@@ -143,9 +149,9 @@ impl Sharing<'_> {
 
     /// What merging two groups brings; `None` where that saves nothing.
     fn merger(&self, kind: usize, at: usize, both: [&Group; 2]) -> Option<Merger> {
-        let mut layers = both.map(|group| &group.layers[..]).concat();
-        layers.sort_unstable();
-        let cost = self.cost(&layers)?;
+        let layers: BTreeMap<usize, u64> =
+            both.iter().flat_map(|group| &group.layers).map(|(layer, cycles)| (*layer, *cycles)).collect();
+        let cost = self.cost(&layers.keys().copied().collect::<Vec<_>>())?;
         let apart = |of: fn(&Cost) -> u64| both.iter().map(|group| of(&group.cost)).sum::<u64>();
         let saved = apart(|cost| cost.bytes as u64).checked_sub(cost.bytes as u64)? as usize;
         let slower = cost.cycles.saturating_sub(apart(|cost| cost.cycles));
@@ -153,9 +159,8 @@ impl Sharing<'_> {
     }
 
     /// Whether a merger costs no more cycles than are spare, or while all codes take too many bytes no more than those are worth.
-    fn pays(&self, merger: &Merger, is_short: bool, spare: Spare) -> bool {
-        let Merger { slower, .. } = merger;
-        *slower <= spare.anyway || is_short && (*slower <= spare.short || merger.price() <= self.rate)
+    fn pays(&self, merger: &Merger, is_short: bool, spare: u64) -> bool {
+        merger.slower <= spare || is_short && merger.price() <= self.rate
     }
 
     /// What layers cost that share their code, or one with code of its own; `None` where no code can be made.
@@ -242,9 +247,9 @@ mod tests {
         let made: Vec<Nest> = shapes.iter().map(|shape| products(*shape)).collect();
         let nests = made.iter().enumerate().map(|(at, nest)| (at, ([at as u8; 32], nest))).collect();
         let (pricer, known) = (Pricer::new(layer::Options::new(&CortexM4, true)), Known::default());
-        let sharing =
-            Sharing { nests: &nests, rate: 0.0, enough: 0, spare: 0, pricer: &pricer, known: &known };
-        sharing.groups(vec![(0..nests.len()).collect()]).layers
+        let sharing = Sharing { nests: &nests, rate: 0.0, enough: 0, pricer: &pricer, known: &known };
+        let groups = sharing.groups(vec![(0..nests.len()).collect()]).groups;
+        groups.into_iter().map(|group| group.layers.into_keys().collect()).collect()
     }
 
     #[test]
