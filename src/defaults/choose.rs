@@ -9,6 +9,9 @@ use self::state::{Choices, State, moves};
 
 /// What smaller code may cost at most where there is room.
 const SLOWER_BY_PERCENT: u64 = 3;
+/// What a part of all bytes is worth of the same part of all cycles where nobody says how many bytes there are: a percent more for less than half a
+/// percent is not worth it.
+const WORTH: f64 = 0.5;
 /// Bytes that a layer takes beside its code and constants, at most: its call, and gaps before what is aligned.
 const GLUE_BYTES: usize = 12;
 /// Bytes that a layer takes that shares its code: it passes a table of numbers.
@@ -117,7 +120,8 @@ pub fn choose(layers: &[Vec<Price>], limit: Limit) -> Chosen {
     };
     let choices = Choices::new(layers);
     let begin: Vec<Option<usize>> = layers.iter().map(|prices| best(prices)).collect();
-    let mut now = State::new(&choices, &begin);
+    let worth = if matches!(limit, Limit::Soft(_)) { WORTH } else { 0.0 };
+    let mut now = State::new(&choices, &begin, worth);
     let is_short = budgets.iter().any(|(bytes, _)| now.flash() > *bytes);
     let moves = if is_short { moves(layers) } else { Vec::new() };
     for (budget, slowest) in budgets {
@@ -224,6 +228,16 @@ mod tests {
         assert_eq!(chosen(500), [Some(1), Some(1), Some(0)]);
         // One move for bytes that are a little dearer does for two.
         assert_eq!(chosen(350), [Some(0), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn room_is_left_where_nobody_says_how_much_there_is_and_it_brings_little() {
+        // Half of the bytes of the second layer have to go. The first one could have more again for a little.
+        let layers = [vec![price(1000, 500), price(1100, 400)], vec![price(9000, 900), price(9500, 450)]];
+        let wish = Wish { bytes: 950 + 2 * GLUE_BYTES, slower_by_permille: 250 };
+        let draft = |limit: Limit| choose(&layers, limit).drafts;
+        assert_eq!(draft(Limit::Soft([wish; 2])), [Some(1), Some(1)]);
+        assert_eq!(draft(Limit::Hard(wish.bytes)), [Some(0), Some(1)]);
     }
 
     #[test]

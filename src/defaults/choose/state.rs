@@ -12,9 +12,6 @@ use super::{Form, GLUE_BYTES, MEMBER_BYTES, Price};
 
 /// How much slower than with its fastest draft a layer is at most that is hardly slower.
 const CLOSE_PERCENT: u64 = 5;
-/// The part of all cycles that a part of all bytes has to save, where there is room for these: a percent more for less than half a percent is not
-/// worth it.
-const WORTH: f64 = 0.5;
 /// Moves that are tried although they do not fit, those first that gain the most for a byte.
 const TRIED: usize = 48;
 /// How often such moves are tried at most.
@@ -109,6 +106,8 @@ pub struct State<'a> {
     users: Vec<i64>,
     bytes: i64,
     cycles: i64,
+    /// The part of all cycles that has to be saved by a part of all bytes, where there is room for these.
+    worth: f64,
 }
 
 /// What a move brings.
@@ -128,10 +127,10 @@ impl Gain {
 }
 
 impl<'a> State<'a> {
-    /// The choice of these drafts.
-    pub fn new(choices: &'a Choices, drafts: &[Option<usize>]) -> Self {
+    /// The choice of these drafts; a part of all bytes is worth so much of the same part of all cycles.
+    pub fn new(choices: &'a Choices, drafts: &[Option<usize>], worth: f64) -> Self {
         let users = vec![0; choices.codes.len()];
-        let mut state = Self { choices, chosen: vec![None; drafts.len()], users, bytes: 0, cycles: 0 };
+        let mut state = Self { choices, chosen: vec![None; drafts.len()], users, bytes: 0, cycles: 0, worth };
         let all = drafts.iter().enumerate().filter_map(|(layer, draft)| Some((layer, (*draft)?)));
         state.make(&all.collect::<Move>());
         state
@@ -216,10 +215,10 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Whether a move takes off cycles, and more than a small part of them for the part of bytes that it adds.
+    /// Whether a move takes off cycles, and as many as the bytes are worth that it adds.
     fn pays(&self, gain: &Gain) -> bool {
         let part = |of: i64, all: i64| -of as f64 / all.max(1) as f64;
-        gain.cycles < 0 && part(gain.cycles, self.cycles) >= WORTH * part(gain.bytes, self.bytes)
+        gain.cycles < 0 && part(gain.cycles, self.cycles) >= self.worth * part(gain.bytes, self.bytes)
     }
 
     fn item(&self, layer: usize) -> Option<&'a Item> {
