@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ir::diag::Diagnostic;
 use ir::graph::Graph;
-use ir::loops::{Lifetime, Nest, Program};
+use ir::loops::{Lifetime, Nest, Program, Stmt};
 use passes::loops::STEPS;
 use passes::loops::step::{self, Step};
 use passes::network::{self, ProgramStep, Run, Subject, share};
@@ -316,10 +316,28 @@ impl Drawing {
         all.into_iter().try_for_each(|step| self.given_network_step(subject.clone(), step))
     }
 
+    /// A layer without sums as the end of the one in front of it.
+    fn epilogue(&mut self, names: &[String]) -> Result<(), String> {
+        let is_plain = |at: &usize| {
+            let mut is_plain = true;
+            self.program.layers[*at].nest.walk(&mut |_, stmt| is_plain &= !matches!(stmt, Stmt::Reduce(_)));
+            is_plain
+        };
+        let plain: Vec<usize> = (1..names.len()).filter(is_plain).collect();
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.of(&plain);
+        self.given_network_step(Subject::Band(names[at - 1..=at].to_vec()), parsed("epilogue"))
+    }
+
     fn band_step(&mut self) -> Result<(), String> {
         let names: Vec<String> = self.program.layers.iter().map(|layer| layer.nest.name.clone()).collect();
         if names.len() < 2 {
             return Ok(());
+        }
+        if self.rng.pick(0, 2) == 0 {
+            return self.epilogue(&names);
         }
         let length = self.rng.size(2, names.len().min(3));
         let from = self.rng.size(0, names.len() - length);

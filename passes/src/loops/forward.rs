@@ -26,7 +26,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Access, Buffer, BufferId, Expr, LocalId, Nest, Prim, Role, Stmt};
 use ir::ty::Ty;
 
-use super::edit::{Extents, blocks_mut, fresh_local, fresh_name, stores_to, visit_loads};
+use super::edit::{Extents, blocks_mut, fresh_local, fresh_name, stores_to, visit_loads, visit_locals};
 use super::footprint::{Read, reads, replace_reads};
 use super::remove_buffer::remove_buffer;
 use super::step::StepDef;
@@ -85,18 +85,45 @@ fn forward_in(nest: &mut Nest, buffer: BufferId, block: &mut Vec<Stmt>) {
     }
 }
 
-/// Moves what reads the buffer behind a reduction into its end, if that is where it is stored.
+/// Moves what reads the buffer behind a reduction into its end, if that is where it is stored, with all that needs values from there.
 fn move_into_end(nest: &mut Nest, buffer: BufferId, block: &mut Vec<Stmt>, at: usize) {
-    let is_reader = |stmt: &Stmt| is_read(&mut [stmt.clone()], buffer);
-    let last = block.iter().skip(at + 1).rposition(is_reader).map(|behind| at + 1 + behind);
     let Stmt::Reduce(reduce) = &block[at] else { return };
-    let (true, Some(last)) = (reduce.finish.iter().any(|stmt| stored(stmt, buffer).is_some()), last) else {
+    if !reduce.finish.iter().any(|stmt| stored(stmt, buffer).is_some()) {
         return;
-    };
-    let mut moved: Vec<Stmt> = block.drain(at + 1..=last).collect();
+    }
+    let is_reader = |stmt: &Stmt| is_read(&mut [stmt.clone()], buffer);
+    let Some(mut count) = last(&block[at + 1..], is_reader) else { return };
+    loop {
+        let (moved, rest) = block[at + 1..].split_at(count);
+        let defined: Vec<LocalId> = moved.iter().filter_map(defined).collect();
+        let needs = |stmt: &Stmt| uses(&mut [stmt.clone()], &defined);
+        let Some(more) = last(rest, needs) else { break };
+        count += more;
+    }
+    let mut moved: Vec<Stmt> = block.drain(at + 1..=at + count).collect();
     rename_values(nest, &mut moved);
     let Stmt::Reduce(reduce) = &mut block[at] else { unreachable!("it was one before") };
     reduce.finish.append(&mut moved);
+}
+
+/// How many statements there are up to the last such one.
+fn last(block: &[Stmt], is_such: impl Fn(&Stmt) -> bool) -> Option<usize> {
+    block.iter().rposition(is_such).map(|at| at + 1)
+}
+
+/// The value that a statement gives a name in its block.
+fn defined(stmt: &Stmt) -> Option<LocalId> {
+    match stmt {
+        Stmt::Let(local, _) => Some(*local),
+        _ => None,
+    }
+}
+
+/// Whether a block names one of these values.
+fn uses(block: &mut [Stmt], values: &[LocalId]) -> bool {
+    let mut uses = false;
+    visit_locals(block, &mut |local| uses |= values.contains(local));
+    uses
 }
 
 /// Gives every value that is defined there a name that nothing else has.

@@ -12,12 +12,13 @@
 //! }
 //! ```
 //!
-//! It is `join`, `tile` and `fuse` until the loops of the second layer are those of the first, and `forward`. What the first layer has keeps its names; those of
-//! the second begin with `b.`. All that other steps know of sums goes for the result as well.
+//! It is `join`, `tile` and `fuse` until the loops of the second layer are those of the first, and `forward`. What the first layer has keeps its names as far as they differ
+//! from those of the second, which begin with `b.`. All that other steps know of sums goes for the result as well.
 //!
 //! Legal for two layers, of which the second has nothing but loops that go through the results of the first in the order in which that one stores
 //! them; no other layer reads these. Steps for the second layer come before, such as `short-add`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ir::diag::Diagnostic;
@@ -119,14 +120,20 @@ fn like(nest: &mut Nest, wanted: &[Loop], loops: Vec<Loop>) -> Result<Vec<VarId>
     Ok(made)
 }
 
-/// Takes the letter of the first layer off its names again.
+/// Takes the letter of the first layer off those of its names that nothing else has then.
 fn shorten_names(nest: &mut Nest) {
-    let vars = nest.vars.iter_mut();
-    let locals = nest.locals.iter_mut().map(|local| &mut local.name);
-    let buffers = nest.buffers.iter_mut().map(|buffer| &mut buffer.name);
-    for name in vars.chain(locals).chain(buffers) {
-        if let Some(short) = name.strip_prefix(FIRST) {
+    let taken: BTreeSet<String> = all_names(nest).into_iter().map(|name| name.to_string()).collect();
+    for name in all_names(nest) {
+        if let Some(short) = name.strip_prefix(FIRST)
+            && !taken.contains(short)
+        {
             *name = short.to_string();
         }
     }
+}
+
+fn all_names(nest: &mut Nest) -> Vec<&mut String> {
+    let locals = nest.locals.iter_mut().map(|local| &mut local.name);
+    let buffers = nest.buffers.iter_mut().map(|buffer| &mut buffer.name);
+    nest.vars.iter_mut().chain(locals).chain(buffers).collect()
 }
