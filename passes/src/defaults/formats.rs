@@ -102,7 +102,7 @@ fn format_of(program: &Program, tensor: usize) -> Option<Format> {
         (_, [Wanted::Planes]) => {
             let order = order(&slot.ty.shape)?;
             let mut steps = vec![format!("layout {order}")];
-            if is_read_beyond(program, tensor) {
+            if is_read_beyond(program, tensor, &(0..program.layers.len())) {
                 steps.push("border".into());
             }
             let mut changed = program.clone();

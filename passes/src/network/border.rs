@@ -17,6 +17,8 @@
 //! sees pixels where the tensor has rows and columns gets indices with `div` and `mod`; `tile` by the length of a row makes rows of them.
 //! Legal for a tensor between layers that one layer writes, where all that read beyond its edges agree on what is there.
 
+use std::ops::Range;
+
 use ir::diag::Diagnostic;
 use ir::loops::Program;
 
@@ -77,10 +79,10 @@ pub fn border(program: &mut Program, tensor: usize) -> Result<(), Diagnostic> {
     reframe(program, tensor, &Frame { before, extents, ..old }, value as i32)
 }
 
-/// Whether a layer reads beyond the edges of the tensor.
-pub fn is_read_beyond(program: &Program, tensor: usize) -> bool {
+/// Whether one of these layers reads beyond the edges of the tensor.
+pub fn is_read_beyond(program: &Program, tensor: usize, layers: &Range<usize>) -> bool {
     let mut found = false;
-    for user in users(program, tensor) {
+    for user in users(program, tensor).into_iter().filter(|user| layers.contains(&user.layer)) {
         let mut body = program.layers[user.layer].nest.body.clone();
         visit_loads(&mut body, &mut Extents::new(), &mut |access, _| {
             found |= access.buffer == user.param && access.border.is_some();

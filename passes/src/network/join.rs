@@ -12,11 +12,12 @@
 //! ```
 //!
 //! The names of the first layer's loops, values and buffers begin with `a.` from then on, those of the second with `b.`, and so on. What
-//! several of the layers use has one shape afterwards, that of the tensor, with its border around it where that is read: scratch can have no
-//! other. The layer is called `band_` and the names of its parts; multiply-
-//! accumulates and the operators that it stems from are those of all.
+//! several of the layers use has one shape afterwards, that of the tensor. What one of them writes and another one reads beyond its edges
+//! has its border around it, also where others still need the tensor. The layer is called `band_` and the names of its parts;
+//! multiply-accumulates and the operators that it stems from are those of all.
 //!
-//! Always legal for up to 26 layers, unless one of them has accesses to words of a tensor that others see with another shape.
+//! Always legal for up to 26 layers, unless one of them has accesses to words of a tensor that others see with another shape, or a tensor
+//! that needs a border cannot have one: an output, or one whose readers disagree on what is around it.
 
 use std::ops::Range;
 
@@ -55,11 +56,18 @@ pub fn join(program: &mut Program, layers: Range<usize>) -> Result<Vec<BufferId>
         )));
     }
     for tensor in 0..program.tensors.len() {
-        if is_inner(program, tensor, &layers) && is_read_beyond(program, tensor) {
-            border(program, tensor)?;
+        let users = users(program, tensor);
+        let inside: Vec<_> = users.iter().filter(|user| layers.contains(&user.layer)).collect();
+        // A layer cannot copy what it reads beyond the edges of, as the others do, where it writes that itself.
+        if inside.iter().any(|user| user.writes) && is_read_beyond(program, tensor, &layers) {
+            border(program, tensor).map_err(|error| {
+                let name = &program.tensors[tensor].name;
+                let message =
+                    format!("the band writes `{name}` and reads beyond its edges: {}", error.message);
+                Diagnostic { message, ..error }
+            })?;
         }
-        let n_inside = users(program, tensor).iter().filter(|user| layers.contains(&user.layer)).count();
-        if n_inside > 1 {
+        if inside.len() > 1 {
             agree(program, tensor)?;
         }
     }
