@@ -18,8 +18,9 @@
 //! ```
 //!
 //! For rows whose length words do not divide: several of them together do, so after `collapse k.i c.i` four sums can be made at once.
-//! Legal for a sum over one loop that stands alone in the loop over `OUTER`, which does not write what is summed. A sum wraps, so its order
-//! is free.
+//! What comes of
+//! an unrolled loop is unrolled. Legal for a sum over one loop that stands alone in the loop over `OUTER`, which does not write what is
+//! summed. A sum wraps, so its order is free.
 
 use ir::diag::Diagnostic;
 use ir::loops::{Access, Buffer, BufferId, Expr, Index, Loop, Nest, Prim, Reduce, Role, Stmt, VarId};
@@ -143,7 +144,7 @@ impl Sum {
             finish: vec![Stmt::Store(element(parts, [part, place]), value)],
         });
         let within = Stmt::For(Loop { var: place, ..self.outer }, vec![reduce]);
-        Stmt::For(Loop { var: part, extent: count, unroll: false }, vec![within])
+        Stmt::For(Loop { var: part, extent: count, ..self.axis }, vec![within])
     }
 
     /// The loop that sums up the parts, and the terms that are left.
@@ -153,7 +154,7 @@ impl Sum {
         let mut add = |ending: &str, extent: u32, term: &dyn Fn(VarId) -> Expr| {
             let var = fresh_var(nest, &format!("{name}.{ending}"));
             let value = op(Prim::Add, vec![Expr::Local(sum, Vec::new()), term(var)]);
-            Stmt::For(Loop { var, extent, unroll: false }, vec![Stmt::Set(sum, Vec::new(), value)])
+            Stmt::For(Loop { var, extent, ..self.axis }, vec![Stmt::Set(sum, Vec::new(), value)])
         };
         let part = |var: VarId| Expr::Load(element(parts, [var, self.outer.var]));
         let mut update = vec![add("part", count, &part)];

@@ -41,6 +41,8 @@ const MOST_FACTOR: i64 = 1 << 10;
 const MOST_POWER: u32 = 8;
 /// Room for the offset of a rescaling in the word of a sum, as a part of it.
 const ROOM: i64 = 2;
+/// Why a factor of a channel cannot be given for the constant.
+const ELSEWHERE: &str = "its channels are not those of its dimensions: `pack` first";
 /// Why a reader of the constant does not suit.
 const NO_PRODUCT: &str = "it is read by what is no product in a sum";
 
@@ -104,8 +106,10 @@ fn scale_sum(nest: &mut Nest, weights: BufferId, sum: &Sum, by: By) -> Result<()
             (factors, rescaled.register)
         }
     };
-    let made = apply(nest, weights, sum, &factors, &register).map_err(&refused)?;
-    check(nest, made, sum, &name)
+    divide_sum(nest, sum, &factors, &register).map_err(|why| refused(why.into()))?;
+    check_sum(nest, sum, &name)?;
+    let made = multiply(nest, weights, sum, &factors, &register).map_err(|why| refused(why.into()))?;
+    check_elements(nest, made, &name)
 }
 
 /// A sum of products with the constant.
@@ -339,21 +343,25 @@ fn numbers(nest: &mut Nest, weights: BufferId, rescaled: &Rescaled, factors: &[i
     }
 }
 
-/// Scales the constant and the initial values, and divides in the finish; gives the constant. `register` is what the factors are
-/// given for.
-fn apply(
+/// Divides the sum wherever its finish reads it. `register` is what the factors are given for.
+fn divide_sum(nest: &mut Nest, sum: &Sum, factors: &Numbers, register: &[Index]) -> Result<(), &'static str> {
+    let inside = loops_in(&sum.reduce.finish);
+    let factor = |at: &[Index]| moved(factors, register, at, &inside);
+    let divided = |reduce: &mut Reduce| divide(&mut reduce.finish, sum.local, &factor);
+    in_reduce_of(&mut nest.body, sum.local, &mut { divided }).flatten().ok_or(ELSEWHERE)
+}
+
+/// Multiplies the constant in the steps of the sum, and what it begins with; gives the constant.
+fn multiply(
     nest: &mut Nest,
     weights: BufferId,
     sum: &Sum,
     factors: &Numbers,
     register: &[Index],
-) -> Result<BufferId, String> {
-    let elsewhere = || "its channels are not those of its dimensions: `pack` first".to_string();
+) -> Result<BufferId, &'static str> {
     let by_dims = match factors {
         Numbers::Same(factor) => int(*factor),
-        Numbers::Table(buffer, index) => {
-            word(*buffer, of_element(sum, register, index).ok_or_else(elsewhere)?)
-        }
+        Numbers::Table(buffer, index) => word(*buffer, of_element(sum, register, index).ok_or(ELSEWHERE)?),
     };
     let made = constant_of(nest, Prim::Mul, weights, &by_dims);
     let inside = loops_in(&sum.reduce.finish);
@@ -369,11 +377,10 @@ fn apply(
                 access.buffer = made;
             }
         });
-        let factor = |at: &[Index]| moved(factors, register, at, &inside);
-        divide(&mut reduce.finish, sum.local, &factor)
+        Some(made)
     });
     nest.body = body;
-    done.flatten().map(|()| made).ok_or_else(elsewhere)
+    done.flatten().ok_or(ELSEWHERE)
 }
 
 /// Every use of `local` becomes its quotient.
@@ -403,29 +410,35 @@ fn divide(block: &mut [Stmt], local: LocalId, factor: &dyn Fn(&[Index]) -> Optio
     })
 }
 
-/// Whether all elements fit in their type, and the sums in a word.
-fn check(scaled: &Nest, made: BufferId, sum: &Sum, name: &str) -> Result<(), Diagnostic> {
+/// Whether all elements of the constant that was made fit in their type.
+fn check_elements(scaled: &Nest, made: BufferId, name: &str) -> Result<(), Diagnostic> {
     let refused = |why: String| Diagnostic::new(format!("cannot scale `{name}`: {why}"));
     let elem = scaled.buffers[made.idx()].elem;
     let wraps = products_wrap(scaled, made).ok_or_else(|| refused("its elements are not known".into()))?;
-    if wraps {
-        let Interval { low, high } = Interval::of_type(elem);
-        return Err(refused(format!(
-            "some product with the factor lies outside of `{elem}`, {low} to {high}"
-        ))
-        .help("wider elements leave room for factors: `pack … i16` first"));
+    if !wraps {
+        return Ok(());
     }
-    let mut fits = true;
+    let Interval { low, high } = Interval::of_type(elem);
+    Err(refused(format!("some product with the factor lies outside of `{elem}`, {low} to {high}"))
+        .help("wider elements leave room for factors: `pack … i16` first"))
+}
+
+/// Whether the sums, which are divided but not multiplied yet, fit in a word times what divides them. Whatever they begin with and pass
+/// through may then wrap: the word that they end as is the right one.
+fn check_sum(divided: &Nest, sum: &Sum, name: &str) -> Result<(), Diagnostic> {
+    let (mut fits, word) = (true, Interval::of_type(Ty::I32));
+    let is_of_sum = |expr: &Expr| matches!(expr, Expr::Op { args, .. } if matches!(&args[0], Expr::Local(local, _) if *local == sum.local));
     for prim in [Prim::Asr, Prim::Div] {
-        let is_of_sum = |expr: &Expr| matches!(expr, Expr::Op { args, .. } if matches!(&args[0], Expr::Local(local, _) if *local == sum.local));
-        accumulators::visit_some(scaled, prim, &is_of_sum, &mut |expr, place| {
-            if is_of_sum(expr) {
-                fits &= place.operands[0] != Interval::of_type(Ty::I32);
-            }
+        accumulators::visit_some(divided, prim, &is_of_sum, &mut |expr, place| {
+            let (true, [sum, by]) = (is_of_sum(expr), place.operands) else { return };
+            let most = if prim == Prim::Asr { 1 << by.high } else { by.high };
+            fits &= word.low <= sum.low * most && sum.high * most <= word.high;
         })?;
     }
+    let refused =
+        || Diagnostic::new(format!("cannot scale `{name}`: its sums times the factor may leave a word"));
     let help = "a smaller factor, or `auto`, which finds those that fit";
-    if fits { Ok(()) } else { Err(refused("its sums times the factor may leave a word".into()).help(help)) }
+    if fits { Ok(()) } else { Err(refused().help(help)) }
 }
 
 /// Whether an element of a constant, stored by one statement, is not what its expression gives.
