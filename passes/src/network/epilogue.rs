@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! It is `join`, `tile` and `fuse` until the loops of the second layer are those of the first, and `forward`. What the first layer has keeps its names as far as they differ
+//! It is `join`, `collapse`, `tile` and `fuse` until the loops of the second layer are those of the first, and `forward`. What the first layer has keeps its names as far as they differ
 //! from those of the second, which begin with `b.`. All that other steps know of sums goes for the result as well.
 //!
 //! Legal for two layers, of which the second has nothing but loops that go through the results of the first in the order in which that one stores
@@ -73,10 +73,12 @@ pub fn epilogue(program: &mut Program, layers: Range<usize>) -> Result<(), Diagn
 
 /// Puts the loops that end a nest into those in front of them.
 fn fused(nest: &mut Nest, between: BufferId) -> Result<(), Diagnostic> {
-    let [.., sum, rest] = &nest.body[..] else {
-        return Err(Diagnostic::new("one of them has no loop").help("legal for loops behind loops"));
-    };
+    let no_loop = || Diagnostic::new("one of them has no loop").help("legal for loops behind loops");
+    let [.., sum, rest] = &nest.body[..] else { return Err(no_loop()) };
     let (around, behind) = (chain(sum), chain(rest));
+    if around.is_empty() != behind.is_empty() {
+        return Err(no_loop());
+    }
     let elements = |loops: &[Loop]| loops.iter().map(|l| u64::from(l.extent)).product::<u64>();
     if elements(&around) != elements(&behind) {
         let message = format!("their loops have {} and {} iterations", elements(&around), elements(&behind));
