@@ -4,9 +4,9 @@
 //! stream: one pointer, and immediate offsets. A pointer exists at each loop for the terms that the loops entered so
 //! far decide; entering a loop turns it into a carried pointer that moves by the coefficient of the loop's variable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ir::loops::{Access, Atom, BufferId, Index, Loop, Stmt, VarId};
+use ir::loops::{Access, Atom, BufferId, Index, Local, LocalId, Loop, Stmt, VarId};
 use ir::loops::{Expr, Reduce};
 
 use super::constants::Together;
@@ -117,6 +117,13 @@ fn fold_affine(index: &Index, vars: &Vars) -> Index {
     folded
 }
 
+/// The position in a block of registers that an index names; `None` where it varies in a loop that is not unrolled.
+pub fn element(local: &Local, index: &[Index], vars: &Vars) -> Option<usize> {
+    index.iter().zip(&local.shape).try_fold(0, |at, (index, extent)| {
+        Some(at * *extent as usize + fold(index, vars).as_constant()? as usize)
+    })
+}
+
 /// The depth of the innermost loop that decides the atom, `None` if one is still ahead.
 fn deepest(atom: &Atom, vars: &Vars) -> Option<usize> {
     let mut found = Vec::new();
@@ -144,8 +151,8 @@ pub struct Survey {
     pub streams: BTreeMap<Stream, Uses>,
     /// Variables whose value is needed as a number.
     pub indices: Vec<VarId>,
-    /// Carried locals that get a new value.
-    pub sets: Vec<ir::loops::LocalId>,
+    /// What gets a new value of carried locals: elements by local and position in it.
+    pub sets: BTreeSet<(LocalId, usize)>,
     /// Buffers that are looked into at computed positions.
     pub lookups: BTreeMap<BufferId, Uses>,
     /// Whether there are loops within.
@@ -214,8 +221,10 @@ impl Walk<'_> {
                 }
                 Stmt::Reduce(reduce) => self.reduce(reduce),
                 Stmt::Let(_, value) => self.expr(value),
-                Stmt::Set(local, _, value) => {
-                    self.found.sets.push(*local);
+                Stmt::Set(local, index, value) => {
+                    // Where the index varies selection says so.
+                    let at = element(&self.members.nest().locals[local.idx()], index, &self.vars);
+                    self.found.sets.extend(at.map(|at| (*local, at)));
                     self.expr(value);
                 }
                 Stmt::Store(access, value) => {

@@ -4,7 +4,7 @@ use ir::diag::Diagnostic;
 use ir::loops::{Expr, Index, LocalId, Prim};
 use ir::ty::Ty;
 
-use super::address::fold;
+use super::address::element;
 use super::members::Num;
 use super::{Selector, Val, asm};
 use crate::isa::imm::{Cond, Shift};
@@ -109,18 +109,13 @@ impl Selector<'_> {
     /// The register of a block that constant indices name.
     pub(super) fn element(&self, local: LocalId, index: &[Index]) -> Result<usize, Diagnostic> {
         let local = &self.nest.locals[local.idx()];
-        let mut at = 0;
-        for (index, extent) in index.iter().zip(&local.shape) {
-            let Some(value) = fold(index, &self.vars).as_constant() else {
-                let message = format!(
-                    "`{}` is a block of registers: its index varies in a loop that is not unrolled",
-                    local.name
-                );
-                return Err(Diagnostic::new(message).help("unroll the loops over the block"));
-            };
-            at = at * *extent as usize + value as usize;
-        }
-        Ok(at)
+        element(local, index, &self.vars).ok_or_else(|| {
+            let message = format!(
+                "`{}` is a block of registers: its index varies in a loop that is not unrolled",
+                local.name
+            );
+            Diagnostic::new(message).help("unroll the loops over the block")
+        })
     }
 
     /// The smaller or larger of two words.

@@ -250,13 +250,13 @@ impl<'a> Selector<'a> {
         let found = survey(&self.members, inner, &self.vars, &self.together);
         self.hoist_bases(&found, depth);
         let saved = (self.pointers.clone(), std::mem::take(&mut self.stepping));
-        let sets = self.carried_locals(&found);
+        let sets = self.carried_values(&found);
 
         let outside = self.counts[self.block.idx()].clone();
         let mut args = Vec::new();
         let body = self.new_block(&outside, &|count, member| count * extent.of(member) as u64);
         let pointers = self.carry_pointers(&found, depth, body, &mut args);
-        let carried = self.carry_locals(&sets, body, &mut args);
+        self.carry_values(&sets, body, &mut args);
         let upward = found.indices.contains(&around.var);
         let start = if upward { Num::All(0) } else { extent.clone() };
         args.push(self.number_of(&start));
@@ -274,7 +274,7 @@ impl<'a> Selector<'a> {
         self.depth -= 1;
 
         let mut args = self.step_pointers(&pointers);
-        args.extend(carried.iter().flat_map(|at| self.words(at)));
+        args.extend(sets.iter().flat_map(|at| self.words(*at)));
         args.push(self.count(counter, upward.then_some(&extent), held));
         let latch = self.new_block(&outside, &|count, member| count * (extent.of(member) as u64 - 1));
         let exit = self.new_block(&outside, &|count, _| count);
@@ -350,37 +350,29 @@ impl<'a> Selector<'a> {
         pointers.iter().map(|carried| step(carried, self)).collect()
     }
 
-    /// Locals from outside that the body changes.
-    fn carried_locals(&self, found: &Survey) -> Vec<usize> {
-        let mut sets: Vec<usize> = found.sets.iter().map(|local| local.idx()).collect();
-        sets.sort_unstable();
-        sets.dedup();
-        sets.retain(|local| self.locals[*local].is_some());
-        sets
+    /// What the body changes of locals from outside.
+    fn carried_values(&self, found: &Survey) -> Vec<(LocalId, usize)> {
+        found.sets.iter().copied().filter(|(local, _)| self.locals[local.idx()].is_some()).collect()
     }
 
-    fn carry_locals(&mut self, sets: &[usize], body: BlockId, args: &mut Vec<Reg>) -> Vec<usize> {
-        for local in sets {
-            args.extend(self.words(local));
-            let values = self.locals[*local].clone().expect("only live locals are carried");
-            let param = |value: Val, selector: &mut Self| match value {
-                Val::Word(_) => Val::Word(selector.param(body)),
-                Val::Double(..) => Val::Double(selector.param(body), selector.param(body)),
+    fn carry_values(&mut self, sets: &[(LocalId, usize)], body: BlockId, args: &mut Vec<Reg>) {
+        for (local, at) in sets {
+            let words = self.words((*local, *at));
+            let value = match words[..] {
+                [_] => Val::Word(self.param(body)),
+                _ => Val::Double(self.param(body), self.param(body)),
             };
-            let values: Vec<Val> = values.into_iter().map(|value| param(value, self)).collect();
-            values.iter().for_each(|value| self.park(LocalId::new(*local), *value));
-            self.locals[*local] = Some(values);
+            args.extend(words);
+            self.park(*local, value);
+            self.locals[local.idx()].as_mut().expect("only live locals are carried")[*at] = value;
         }
-        sets.to_vec()
     }
 
-    fn words(&self, local: &usize) -> Vec<Reg> {
-        let values = self.locals[*local].as_ref().expect("only live locals are carried");
-        let words = |value: &Val| match *value {
+    fn words(&self, (local, at): (LocalId, usize)) -> Vec<Reg> {
+        match self.locals[local.idx()].as_ref().expect("only live locals are carried")[at] {
             Val::Word(reg) => vec![reg],
             Val::Double(low, high) => vec![low, high],
-        };
-        values.iter().flat_map(words).collect()
+        }
     }
 
     /// Steps a counter and sets the flags: not equal while the loop goes on.
