@@ -109,13 +109,15 @@ pub fn schedule(program: &Program, options: layer::Options, budget: Budget) -> R
     let flash = budget.flash.map_or_else(|| Limit::Soft(wishes(program)), Limit::Hard);
     let ram = budget.ram.map(|bytes| bytes.saturating_sub(STACK_BYTES) as u64);
     let goal = Goal { pricer: &pricer, traits: &traits, ram };
-    let mut network = Network::new(program, goal);
-    if !Search::new(&network, &pricer, flash, ram).is_short() {
-        // Where flash is short, code that all products share counts for more.
-        network = network.with_epilogues(program, goal)?;
-    }
-    let layers = Search::new(&network, &pricer, flash, ram).layers();
-    Schedule::parse(&format!("schedule 1\n{}{layers}", network.text))
+    let network = Network::new(program, goal);
+    let search = Search::new(&network, &pricer, flash, ram);
+    // Where flash is short, code that all products share counts for more.
+    let joined = if search.is_short() { None } else { network.with_epilogues(program, goal)? };
+    let (formats, layers) = match &joined {
+        Some(joined) => (&joined.text, Search::new(joined, &pricer, flash, ram).layers()),
+        None => (&network.text, search.layers()),
+    };
+    Schedule::parse(&format!("schedule 1\n{formats}{layers}"))
 }
 
 /// Bytes of flash that are enough where the user sets no budget.

@@ -45,11 +45,11 @@ impl Network {
         Self { program: formatted.program, drafts, known, text }
     }
 
-    /// The same, where that is faster with those layers as part of the sums in front of them that each make these faster.
-    pub fn with_epilogues(self, plain: &Program, goal: Goal) -> Result<Self, Diagnostic> {
+    /// The same with those layers as part of the sums in front of them that each make these faster, where that is faster.
+    pub fn with_epilogues(&self, plain: &Program, goal: Goal) -> Result<Option<Self>, Diagnostic> {
         let mut all = epilogues(plain, &BTreeSet::new());
         if all.is_empty() {
-            return Ok(self);
+            return Ok(None);
         }
         let mut joined = Self::joined(plain, &all, goal)?;
         let slower = self.slower_in(&joined, &all);
@@ -57,7 +57,7 @@ impl Network {
             all = epilogues(plain, &slower);
             joined = Self::joined(plain, &all, goal)?;
         }
-        Ok(if joined.cycles() < self.cycles() { joined } else { self })
+        Ok((joined.cycles() < self.cycles()).then_some(joined))
     }
 
     fn joined(plain: &Program, epilogues: &[Epilogue], goal: Goal) -> Result<Self, Diagnostic> {

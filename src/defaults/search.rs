@@ -20,7 +20,7 @@ use crate::ram;
 /// How often drafts are chosen at most.
 const MOST_ATTEMPTS: usize = 12;
 
-/// What a search goes by.
+/// A search among the drafts of a network.
 pub struct Search<'a> {
     network: &'a Network,
     /// Knows what drafts cost.
@@ -29,6 +29,13 @@ pub struct Search<'a> {
     flash: Limit,
     /// Bytes of the arena, if somebody says how many.
     ram: Option<u64>,
+    /// Bytes of the arena that each draft keeps to by itself, so that all together keep to those.
+    arena: Option<u64>,
+    /// The drafts that do so.
+    drafts: Vec<Vec<(Price, Draft)>>,
+    /// Whether smaller ones are among them.
+    has_small: bool,
+    learned: Learned,
 }
 
 /// What attempts have found out.
@@ -40,69 +47,96 @@ struct Learned {
     codes: share::Known,
 }
 
+/// A choice, with the groups that share their code.
+struct Attempt {
+    merit: Merit,
+    /// The scopes.
+    text: String,
+    /// Whether some layer would have got another draft if there were more room.
+    is_short: bool,
+    /// Whether some code costs something else than was thought.
+    is_new: bool,
+    /// The room to choose for so that as many bytes as are wanted are taken, if as many more are than were thought.
+    room: Limit,
+}
+
 /// How bad a choice is: limits that it exceeds, bytes of that which were not foreseen, cycles.
 type Merit = (usize, usize, u64);
 
 impl<'a> Search<'a> {
     /// A search among the drafts of a network, and smaller ones, for so many bytes of flash, and of the arena if somebody says how many.
     pub fn new(network: &'a Network, pricer: &'a Pricer, flash: Limit, ram: Option<u64>) -> Self {
-        Self { network, pricer, flash, ram }
+        let drafts = network.drafts.clone();
+        let learned = Learned::default();
+        let mut search = Self { network, pricer, flash, ram, arena: ram, drafts, has_small: false, learned };
+        search.keep_to_arena();
+        search
     }
 
     /// Whether the fastest drafts take more flash than is wanted.
     pub fn is_short(&self) -> bool {
-        let drafts = self.within(self.network.drafts.clone(), self.ram);
-        choose(&self.charges(&drafts, &Learned::default()), self.flash).is_short
+        choose(&self.charges(), self.flash).is_short
     }
 
     /// The scopes of the layers, and of those that share their code, for the best of what these drafts and smaller ones allow.
-    pub fn layers(&self) -> String {
-        let (mut arena, mut has_small) = (self.ram, false);
-        let mut drafts = self.within(self.network.drafts.clone(), arena);
-        let mut learned = Learned::default();
-        let (mut room, mut attempts) = (self.flash, 0);
-        let mut best: Option<(Merit, String)> = None;
-        loop {
-            let charges = self.charges(&drafts, &learned);
-            let chosen = choose(&charges, room);
-            if chosen.is_short && !has_small {
-                has_small = true;
-                self.add_smaller(&mut drafts);
-                drafts = self.within(drafts, arena);
-                continue;
-            }
-            if let Some(less) = arena.and_then(|last| self.smaller_arena(&drafts, &chosen, last)) {
-                arena = Some(less);
-                drafts = self.within(drafts, arena);
-                continue;
-            }
-            attempts += 1;
-            let is_priced = self.price(&mut drafts, &chosen);
-            let beside = beside_code(&charges, &chosen);
-            let enough = self.flash.least().saturating_sub(beside);
-            let groups = self.groups(&drafts, &charges, &chosen, &learned.codes, enough);
-            let taken = groups.bytes + beside;
-            let (exceeded, excess) = self.flash.missed(room, chosen.flash, taken);
-            let merit = (exceeded, excess, cycles(&drafts, &chosen) + groups.slower());
-            if best.as_ref().is_none_or(|(least, _)| merit < *least) {
-                best = Some((merit, self.text(&drafts, &chosen, &groups)));
-            }
-            let is_new = learned.learn(&drafts, &chosen, &groups) | is_priced;
-            let next = self.flash.less(taken as i64 - chosen.flash as i64);
+    pub fn layers(mut self) -> String {
+        let mut room = self.flash;
+        let mut best: Option<Attempt> = None;
+        for _ in 0..MOST_ATTEMPTS {
+            let attempt = self.attempt(room);
             // Without news attempts would go to and fro between rooms.
-            let next = if is_new { next } else { next.min(room) };
-            let before = std::mem::replace(&mut room, next);
-            let is_settled = if chosen.is_short { !is_new && room == before } else { excess == 0 };
-            if attempts == MOST_ATTEMPTS || is_settled {
-                return best.map(|(_, text)| text).unwrap_or_default();
+            let next = if attempt.is_new { attempt.room } else { attempt.room.min(room) };
+            let (_, excess, _) = attempt.merit;
+            let is_last = if attempt.is_short { !attempt.is_new && next == room } else { excess == 0 };
+            if best.as_ref().is_none_or(|best| attempt.merit < best.merit) {
+                best = Some(attempt);
             }
+            if is_last {
+                break;
+            }
+            room = next;
+        }
+        best.map(|attempt| attempt.text).unwrap_or_default()
+    }
+
+    /// Chooses drafts for so much room, and those that share their code.
+    fn attempt(&mut self, room: Limit) -> Attempt {
+        let (charges, chosen) = self.choice(room);
+        let is_priced = self.price(&chosen);
+        let beside = beside_code(&charges, &chosen);
+        let enough = self.flash.least().saturating_sub(beside);
+        let groups = self.groups(&charges, &chosen, enough);
+        let taken = groups.bytes + beside;
+        let (exceeded, excess) = self.flash.missed(room, chosen.flash, taken);
+        Attempt {
+            merit: (exceeded, excess, cycles(&self.drafts, &chosen) + groups.slower()),
+            text: self.text(&chosen, &groups),
+            is_short: chosen.is_short,
+            is_new: self.learned.learn(&self.drafts, &chosen, &groups) | is_priced,
+            room: self.flash.less(taken as i64 - chosen.flash as i64),
+        }
+    }
+
+    /// A choice for so much room that keeps to the arena, among smaller drafts too where the room is short; and what it is charged.
+    fn choice(&mut self, room: Limit) -> (Vec<Vec<Price>>, Chosen) {
+        loop {
+            let charges = self.charges();
+            let chosen = choose(&charges, room);
+            if chosen.is_short && !self.has_small {
+                self.add_smaller();
+            } else if let Some(less) = self.smaller_arena(&chosen) {
+                self.arena = Some(less);
+            } else {
+                return (charges, chosen);
+            }
+            self.keep_to_arena();
         }
     }
 
     /// Prices what is chosen, where that was an estimate; tells whether some prices are others now.
-    fn price(&self, drafts: &mut [Vec<(Price, Draft)>], chosen: &Chosen) -> bool {
-        let all = cycles(drafts, chosen);
-        let layers = drafts.par_iter_mut().zip(&chosen.drafts);
+    fn price(&mut self, chosen: &Chosen) -> bool {
+        let all = cycles(&self.drafts, chosen);
+        let layers = self.drafts.par_iter_mut().zip(&chosen.drafts);
         let changed = layers.filter_map(|(drafts, at)| {
             let (price, draft) = &mut drafts[(*at)?];
             let before = std::mem::replace(price, self.pricer.price(*price, draft, all));
@@ -111,33 +145,39 @@ impl<'a> Search<'a> {
         changed.count() > 0
     }
 
-    fn add_smaller(&self, drafts: &mut [Vec<(Price, Draft)>]) {
+    fn add_smaller(&mut self) {
         for repeats in [&MIDDLE, &SMALL] {
-            let smaller = self.pricer.drafts(&self.network.program.layers, &repeats.on(self.pricer.core()));
-            drafts.iter_mut().zip(smaller).for_each(|(drafts, smaller)| drafts.extend(smaller));
+            let traits = repeats.on(self.pricer.core());
+            let smaller = self.pricer.drafts(&self.network.program.layers, &traits);
+            self.drafts.iter_mut().zip(smaller).for_each(|(drafts, smaller)| drafts.extend(smaller));
         }
+        self.has_small = true;
     }
 
-    /// What each layer may need of the arena so that all together fit, after drafts that need at most `last` leave gaps; `None` where they fit.
-    fn smaller_arena(&self, drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, last: u64) -> Option<u64> {
-        let nests = chosen.drafts.iter().zip(drafts).map(|(at, drafts)| at.map(|at| &drafts[at].1.nest));
+    /// What each draft may need of the arena so that all together fit, after those that need at most what they may now leave gaps; `None`
+    /// where they fit.
+    fn smaller_arena(&self, chosen: &Chosen) -> Option<u64> {
+        let nests = chosen.drafts.iter().zip(&self.drafts);
+        let nests = nests.map(|(at, drafts)| at.map(|at| &drafts[at].1.nest));
+        let last = self.arena.filter(|last| *last > 0)?;
         let excess = ram::arena(&self.network.program, nests)?.saturating_sub(self.ram?);
-        (excess > 0 && last > 0).then(|| last.saturating_sub(excess))
+        (excess > 0).then(|| last.saturating_sub(excess))
     }
 
-    /// The drafts that keep to an arena of so many bytes; where nobody says how many, to about the smallest.
-    fn within(&self, drafts: Vec<Vec<(Price, Draft)>>, arena: Option<u64>) -> Vec<Vec<(Price, Draft)>> {
-        let candidates: Vec<Vec<ram::Candidate>> = drafts.iter().map(|drafts| candidates(drafts)).collect();
-        let fitting = ram::fitting(&self.network.program, &candidates, arena, &self.network.known);
-        let kept = |(drafts, fits): (Vec<(Price, Draft)>, Vec<bool>)| {
-            drafts.into_iter().zip(fits).filter_map(|(draft, fits)| fits.then_some(draft)).collect()
-        };
-        drafts.into_iter().zip(fitting).map(kept).collect()
+    /// Leaves the drafts that keep to the arena; where nobody says how large that is, to about the smallest.
+    fn keep_to_arena(&mut self) {
+        let candidates: Vec<Vec<ram::Candidate>> =
+            self.drafts.iter().map(|drafts| candidates(drafts)).collect();
+        let fitting = ram::fitting(&self.network.program, &candidates, self.arena, &self.network.known);
+        for (drafts, fits) in self.drafts.iter_mut().zip(fitting) {
+            let mut fits = fits.into_iter();
+            drafts.retain(|_| fits.next().unwrap_or(true));
+        }
     }
 
     /// What the budget is charged for each draft: where it is not the user's, weights that an algorithm transforms
     /// count as those of the smallest draft that takes them as they are.
-    fn charges(&self, layers: &[Vec<(Price, Draft)>], learned: &Learned) -> Vec<Vec<Price>> {
+    fn charges(&self) -> Vec<Vec<Price>> {
         let in_full = matches!(self.flash, Limit::Hard(_));
         let of_layer = |(layer, drafts): (usize, &Vec<(Price, Draft)>)| -> Vec<Price> {
             let direct = drafts.iter().filter(|(_, draft)| !in_full && !draft.transforms_weights());
@@ -146,26 +186,19 @@ impl<'a> Search<'a> {
                 Some(Price { code, constants, .. }) if draft.transforms_weights() => {
                     Price { code, constants, ..*price }
                 }
-                _ => *learned.prices.get(&(layer, price.body)).unwrap_or(price),
+                _ => *self.learned.prices.get(&(layer, price.body)).unwrap_or(price),
             };
             drafts.iter().map(charge).collect()
         };
-        layers.iter().enumerate().map(of_layer).collect()
+        self.drafts.iter().enumerate().map(of_layer).collect()
     }
 
     /// Which layers of one form share their code, as that pays; so many bytes of code are enough.
-    fn groups(
-        &self,
-        drafts: &[Vec<(Price, Draft)>],
-        charges: &[Vec<Price>],
-        chosen: &Chosen,
-        known: &share::Known,
-        enough: usize,
-    ) -> Groups {
+    fn groups(&self, charges: &[Vec<Price>], chosen: &Chosen, enough: usize) -> Groups {
         let (mut alike, mut nests) = (BTreeMap::<Form, Vec<usize>>::new(), BTreeMap::new());
         for (layer, chosen) in chosen.drafts.iter().enumerate() {
             if let Some(chosen) = chosen {
-                let (price, draft) = &drafts[layer][*chosen];
+                let (price, draft) = &self.drafts[layer][*chosen];
                 nests.insert(layer, (price.body, &draft.nest));
                 alike.entry(price.form).or_default().push(layer);
             }
@@ -179,17 +212,17 @@ impl<'a> Search<'a> {
             rate: chosen.rate,
             enough: enough.saturating_sub(in_single),
             pricer: self.pricer,
-            known,
+            known: &self.learned.codes,
         };
         let mut groups = sharing.groups(kinds);
         groups.bytes += in_single;
         groups
     }
 
-    fn text(&self, drafts: &[Vec<(Price, Draft)>], chosen: &Chosen, groups: &Groups) -> String {
+    fn text(&self, chosen: &Chosen, groups: &Groups) -> String {
         let name = |layer: usize| self.network.program.layers[layer].nest.name.as_str();
         let mut text = String::new();
-        for (layer, drafts) in drafts.iter().enumerate() {
+        for (layer, drafts) in self.drafts.iter().enumerate() {
             let steps = chosen.drafts[layer].map_or(String::new(), |chosen| drafts[chosen].1.text());
             text.push_str(&format!("layer {}:\n{steps}", name(layer)));
         }
