@@ -14,7 +14,7 @@ use passes::schedule::{Content, Kind, Schedule, VERSION};
 use test_support::chains::{alike, chain};
 use test_support::operators::{self, Rng};
 
-use crate::steps::{parsed, random_network_step, random_steps};
+use crate::steps::{forwarded, parsed, random_network_step, random_steps};
 
 /// How many steps a case is meant to take, and how often it may try: each step several times, since most are illegal.
 const WANTED_STEPS: (usize, usize) = (4, 9);
@@ -316,19 +316,35 @@ impl Drawing {
         all.into_iter().try_for_each(|step| self.given_network_step(subject.clone(), step))
     }
 
-    /// A layer without sums as the end of the one in front of it.
+    /// A layer without sums as the end of the one in front of it, in one step or in many.
     fn epilogue(&mut self, names: &[String]) -> Result<(), String> {
         let is_plain = |at: &usize| {
             let mut is_plain = true;
             self.program.layers[*at].nest.walk(&mut |_, stmt| is_plain &= !matches!(stmt, Stmt::Reduce(_)));
             is_plain
         };
-        let plain: Vec<usize> = (1..names.len()).filter(is_plain).collect();
+        let results = |at: usize| {
+            let result = self.program.layers[at].args.last();
+            result.map(|tensor| self.program.tensors[*tensor].ty.len())
+        };
+        let is_as_long = |at: &usize| results(*at) == results(at - 1);
+        let plain: Vec<usize> = (1..names.len())
+            .filter(|at| is_plain(at) && (is_as_long(at) || self.rng.pick(0, 3) == 0))
+            .collect();
         if plain.is_empty() {
             return Ok(());
         }
         let at = self.rng.of(&plain);
-        self.given_network_step(Subject::Band(names[at - 1..=at].to_vec()), parsed("epilogue"))
+        let (band, n_before) = (Subject::Band(names[at - 1..=at].to_vec()), names.len());
+        if self.rng.pick(0, 1) == 0 {
+            return self.given_network_step(band, parsed("epilogue"));
+        }
+        self.given_network_step(band, parsed("join"))?;
+        if self.program.layers.len() < n_before {
+            let steps = forwarded(&self.program.layers[at - 1].nest);
+            steps.into_iter().try_for_each(|step| self.layer_step(at - 1, step))?;
+        }
+        Ok(())
     }
 
     fn band_step(&mut self) -> Result<(), String> {
@@ -336,7 +352,7 @@ impl Drawing {
         if names.len() < 2 {
             return Ok(());
         }
-        if self.rng.pick(0, 2) == 0 {
+        if self.rng.pick(0, 1) == 0 {
             return self.epilogue(&names);
         }
         let length = self.rng.size(2, names.len().min(3));

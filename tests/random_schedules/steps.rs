@@ -7,6 +7,7 @@ use passes::loops::edit::loops;
 use passes::loops::step::{Arg, Step};
 use passes::loops::winograd::winograd;
 use passes::network::ProgramStep;
+use passes::network::epilogue::chain;
 use test_support::operators::Rng;
 
 /// Orders that `permute` and its like take.
@@ -34,6 +35,7 @@ pub fn random_steps(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
         "pack" if rng.pick(0, 1) == 0 => in_pairs(nest, rng),
         "im2col" | "implicit-gemm" if rng.pick(0, 1) == 0 => windows(&step.name, nest, rng),
         "fuse" if rng.pick(0, 1) == 0 => fused(nest, rng),
+        "forward" if rng.pick(0, 3) > 0 => forwarded(nest),
         "scale" if rng.pick(0, 1) == 0 => scaled(nest, rng),
         "phases" if rng.pick(0, 1) == 0 => paired(nest, rng),
         "narrow" if rng.pick(0, 3) > 0 => narrowed(nest, rng),
@@ -127,6 +129,34 @@ fn fused(nest: &Nest, rng: &mut Rng) -> Vec<Step> {
     }
     let axis = &nest.vars[rng.of(&several).idx()];
     vec![parsed(&format!("distribute {axis} 1")), parsed(&format!("fuse {axis}.0 {axis}.1"))]
+}
+
+/// What `epilogue` does, step by step: the loops that end a nest become as many as those in front of them, one with these, and what is
+/// stored there goes on to what reads it.
+pub fn forwarded(nest: &Nest) -> Vec<Step> {
+    let [.., writes, reads] = &nest.body[..] else { return Vec::new() };
+    let (around, behind) = (chain(writes), chain(reads));
+    let name = |l: &Loop| nest.vars[l.var.idx()].clone();
+    let mut steps = Vec::new();
+    let mut behind: Vec<String> = behind.iter().map(name).collect();
+    if behind.len() != around.len() && !behind.is_empty() {
+        if behind.len() > 1 {
+            steps.push(format!("collapse {}", behind.join(" ")));
+        }
+        let mut rest = behind.join("_");
+        behind.clear();
+        for at in 1..around.len() {
+            let inner: u32 = around[at..].iter().map(|l| l.extent).product();
+            steps.push(format!("tile {rest} {inner}"));
+            behind.push(format!("{rest}.o"));
+            rest += ".i";
+        }
+        behind.push(rest);
+    }
+    steps.extend(around.iter().zip(behind).map(|(l, behind)| format!("fuse {} {behind}", name(l))));
+    let scratch = nest.buffers.iter().filter(|buffer| buffer.role == Role::Scratch);
+    steps.extend(scratch.map(|buffer| format!("forward {}", buffer.name)));
+    steps.iter().map(|step| parsed(step)).collect()
 }
 
 /// The loops within each other that stand directly around a sum, from the outermost of three on, and those of the sum.

@@ -93,7 +93,7 @@ fn fused(nest: &mut Nest, between: BufferId) -> Result<(), Diagnostic> {
 }
 
 /// The loops from a statement on that stand directly within each other.
-fn chain(stmt: &Stmt) -> Vec<Loop> {
+pub fn chain(stmt: &Stmt) -> Vec<Loop> {
     let mut found = Vec::new();
     let mut stmt = Some(stmt);
     while let Some(Stmt::For(l, body)) = stmt {
