@@ -132,13 +132,16 @@ impl Row {
         (Row { model: model.name.clone(), core: core.name().into(), outcome }, compiled.ok())
     }
 
-    /// Has the judge run one inference.
+    /// Has the judge run one inference, if the firmware fits on the board.
     pub fn judge(&mut self, judge: &Path, compiled: &Compiled, core: &dyn Core) {
         let (Ok(figures), Some(board)) = (&mut self.outcome, Board::of_cpu(core.name())) else { return };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let firmware = compiled.firmware();
         let linker = Linker::find().expect("Rust comes with a linker");
-        let elf = link::link(board, &firmware, &linker, folder.path()).expect("the firmware links");
+        let elf = match link::link(board, &firmware, &linker, folder.path()) {
+            Ok(elf) => elf,
+            Err(error) => return println!("{} on {}: not judged: {}", self.model, self.core, error.message),
+        };
         let input_bytes: u32 = firmware.inputs.iter().map(|place| place.bytes).sum();
         let input = Random(1).bytes(input_bytes as usize);
         let judged = judge::run(judge, &elf, &input, core.name(), folder.path());
