@@ -10,6 +10,7 @@ mod emitted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ir::diag::Diagnostic;
 use isel_thumb2::cores::{CORES, Core};
 use isel_thumb2::emit::Emitted;
 use rayon::prelude::*;
@@ -82,7 +83,7 @@ fn nests_take_the_cycles_and_accesses_of_the_judge() {
     for device in emitted::DEVICES {
         let core = device.core();
         let program = emitted::Program::new(&cases, device).expect("the nests compile");
-        let judged = run(&judge, &program.firmware(false), &program.input(), core);
+        let judged = run(&judge, &program.firmware(false), &program.input(), core).expect("it fits");
         let all = || program.layers.iter().map(|layer| &layer.emitted).chain([&program.object.run]);
         let mut counted = JudgedMemory { loads: 0, stores: 0, flash_loads: 0 };
         for memory in all().map(|emitted| emitted.memory()) {
@@ -114,7 +115,7 @@ fn nests_take_the_cycles_and_accesses_of_the_judge() {
     assert!(failed.is_empty(), "further off than allowed:\n{}", failed.join("\n"));
 }
 
-/// `None` for a model that is refused: other tests look at those.
+/// `None` for a model that is refused, which other tests look at, and for one that does not fit on the board.
 fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     let file = model.read();
     let graph = pipeline::graph(&file, PREFIX, &mut |_, _| {}).ok()?;
@@ -126,6 +127,8 @@ fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     let firmware = compiled.firmware();
     let input_bytes: u32 = firmware.inputs.iter().map(|place| place.bytes).sum();
     let judged = run(judge, &firmware, &Random(1).bytes(input_bytes as usize), core);
+    let too_large = |error: &Diagnostic| println!("skipped: {} on {}: {error}", model.name, core.name());
+    let judged = judged.inspect_err(too_large).ok()?;
     let memory = compiled.report.memory;
     let counted = JudgedMemory {
         loads: memory.flash_reads + memory.ram_reads,
@@ -140,13 +143,13 @@ fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     Some(Row { model: model.name.clone(), core, total, functions, parted })
 }
 
-/// Runs one inference.
-fn run(judge: &Path, firmware: &Firmware, input: &[u8], core: &dyn Core) -> Judged {
+/// Runs one inference; an error for firmware that does not fit on the board.
+fn run(judge: &Path, firmware: &Firmware, input: &[u8], core: &dyn Core) -> Result<Judged, Diagnostic> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let board = Board::of_cpu(core.name()).expect("every core has a board");
     let linker = Linker::find().expect("Rust comes with a linker");
-    let elf = link::link(board, firmware, &linker, folder.path()).expect("the firmware links");
-    judge::run(judge, &elf, input, core.name(), folder.path())
+    let elf = link::link(board, firmware, &linker, folder.path())?;
+    Ok(judge::run(judge, &elf, input, core.name(), folder.path()))
 }
 
 /// Whether the judge follows the same manual, so that short functions agree to the cycle.
