@@ -127,7 +127,10 @@ fn row(judge: &Path, model: &Model, core: &'static dyn Core) -> Option<Row> {
     let firmware = compiled.firmware();
     let input_bytes: u32 = firmware.inputs.iter().map(|place| place.bytes).sum();
     let judged = run(judge, &firmware, &Random(1).bytes(input_bytes as usize), core);
-    let too_large = |error: &Diagnostic| println!("skipped: {} on {}: {error}", model.name, core.name());
+    let too_large = |error: &Diagnostic| {
+        assert!(error.message.contains("will not fit in region"), "{error}");
+        println!("skipped: {} on {}: {error}", model.name, core.name());
+    };
     let judged = judged.inspect_err(too_large).ok()?;
     let memory = compiled.report.memory;
     let counted = JudgedMemory {
